@@ -1,0 +1,1 @@
+"""One foreign thing a file, behind the ports of the engine."""

@@ -1,0 +1,62 @@
+"""Files: written whole or not at all, and locks that die with their holder."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+_POLL_SECONDS = 0.05
+_PATIENCE_SECONDS = 2.0
+
+
+def write(path: Path, data: bytes, *, overwrite: bool = True) -> None:
+    """Write *data* aside and rename it into place; without *overwrite* an existing file stays.
+
+    Raises OSError; then nothing of the new content is left behind.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        if overwrite:
+            os.replace(name, path)
+            return
+        with contextlib.suppress(FileExistsError):
+            os.link(name, path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(name)
+
+
+@contextlib.contextmanager
+def locked(path: Path, waiting: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold an exclusive ``flock`` on the file *path*; call *waiting* once where another holds it for long."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        _acquire(handle, waiting)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _acquire(handle: int, waiting: Callable[[], None]) -> None:
+    since, told = time.monotonic(), False
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if not told and time.monotonic() - since > _PATIENCE_SECONDS:
+                waiting()
+                told = True
+            time.sleep(_POLL_SECONDS)
+        else:
+            return

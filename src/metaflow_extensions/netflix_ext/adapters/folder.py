@@ -1,0 +1,47 @@
+"""A store in a folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from ..engine.errors import StoreError
+from . import disk
+
+
+class FolderStore:
+    """Keys are paths below *root*, which is made by the first `put`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def get(self, key: str) -> bytes | None:
+        """Return the bytes under *key*, or None."""
+        try:
+            return (self._root / key).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise StoreError(f"'{self._root / key}' cannot be read: {error.strerror}", _ACCESS) from error
+
+    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Store *data*, whole or not at all; without *overwrite* what is there stays."""
+        path = self._root / key
+        if not overwrite and path.exists():
+            return
+        try:
+            disk.write(path, data, overwrite=overwrite)
+        except OSError as error:
+            raise StoreError(f"'{path}' cannot be written: {error.strerror}", _ACCESS) from error
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""
+        folder = self._root / prefix
+        if not folder.is_dir():
+            return
+        for path in sorted(folder.iterdir()):
+            if not path.name.startswith("."):
+                yield f"{prefix.rstrip('/')}/{path.name}{'/' if path.is_dir() else ''}".lstrip("/")
+
+
+_ACCESS = "check that the folder exists, that you may write there, and that the disk is not full"

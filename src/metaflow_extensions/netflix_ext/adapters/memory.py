@@ -1,0 +1,31 @@
+"""A store in memory: for tests, ours and others'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+
+class MemoryStore:
+    """Keys and bytes in a dictionary."""
+
+    def __init__(self) -> None:
+        self._items: dict[str, bytes] = {}
+
+    def get(self, key: str) -> bytes | None:
+        """Return the bytes under *key*, or None."""
+        return self._items.get(key)
+
+    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Store *data*; without *overwrite* what is there stays."""
+        if overwrite or key not in self._items:
+            self._items[key] = bytes(data)
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""
+        head = f"{prefix.rstrip('/')}/" if prefix else ""
+        found = set()
+        for key in self._items:
+            if key.startswith(head):
+                name, slash, _ = key[len(head) :].partition("/")
+                found.add(f"{head}{name}{slash}")
+        yield from sorted(found)

@@ -1,0 +1,94 @@
+"""The folder of prefixes on this machine.
+
+<root>/<name>/                 a complete prefix, with its marker .metaflowenv
+<root>/<name>.partial-<pid>/   one being made: longer than the name, so that no path in it can grow by the rename
+<root>/.locks/<name>           whom `flock` gives the right to make it
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from ..engine.errors import CreateError
+from ..engine.events import Reporter
+from . import disk
+
+MARKER = ".metaflowenv"
+_HINT = "set METAFLOW_CONDA_ENVS_ROOT to a folder that you may write to, on a disk with room"
+
+
+class PrefixFolder:
+    """Prefixes below *root*, which is made when the first of them is."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def path(self, name: str) -> Path:
+        """Return where the prefix *name* lies, or would lie."""
+        return self._root / name
+
+    def marker(self, name: str) -> str | None:
+        """Return what `commit` wrote into the prefix *name*; None where there is no complete one of ours."""
+        try:
+            return (self.path(name) / MARKER).read_text("utf-8")
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def lock(self, name: str, report: Reporter) -> AbstractContextManager[None]:
+        """Hold the one right to create *name*; a holder that dies gives it back."""
+
+        @contextlib.contextmanager
+        def held() -> Iterator[None]:
+            waiting = f"Waiting for another process to create {self.path(name)}"
+            lock = disk.locked(self._root / ".locks" / name, lambda: report.note(waiting))
+            try:
+                lock.__enter__()
+            except OSError as error:
+                raise self._failed(error) from error
+            try:
+                yield
+            finally:
+                lock.__exit__(None, None, None)
+
+        return held()
+
+    def stage(self, name: str) -> Path:
+        """Return an empty folder beside the prefix, all left-overs of dead creators removed.
+
+        Raises CreateError where the prefix's own place is taken by something that is not ours.
+        """
+        if self.path(name).exists():
+            raise CreateError(
+                f"'{self.path(name)}' exists and holds no {MARKER}: it is not ours to replace",
+                "move it away, or set METAFLOW_CONDA_ENVS_ROOT to another folder",
+            )
+        try:
+            for left in self._root.glob(f"{name}.partial-*"):
+                shutil.rmtree(left)
+            stage = self._root / f"{name}.partial-{os.getpid()}"
+            stage.mkdir(parents=True)
+        except OSError as error:
+            raise self._failed(error) from error
+        return stage
+
+    def commit(self, name: str, stage: Path, marker: str) -> None:
+        """Mark *stage* and rename it into place."""
+        try:
+            disk.write(stage / MARKER, marker.encode("utf-8"))
+            stage.rename(self.path(name))
+        except OSError as error:
+            raise self._failed(error) from error
+
+    def discard(self, stage: Path) -> None:
+        """Remove *stage*; what cannot be removed now is removed by the next creator."""
+        shutil.rmtree(stage, ignore_errors=True)
+
+    def _failed(self, error: OSError) -> CreateError:
+        return CreateError(f"'{self._root}' cannot hold environments: {error.strerror}", _HINT)

@@ -1,0 +1,122 @@
+"""The one place where programs are started. What is logged or raised is redacted.
+
+Imports on Python 3.7 (step side).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from ..engine.errors import ToolError
+from ..engine.secret import redact
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a program ended, and what it said (decoded, unredacted)."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    command: Sequence[str],
+    *,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    text: str | None = None,
+    timeout: float | None = None,
+) -> Finished:
+    """Run *command* to its end, with *text* as its input; any exit status is an answer.
+
+    The program is ended together with its children when it times out or when we are interrupted.
+    Raises ToolError where it cannot be started or does not end in time.
+    """
+    process = _start(command, environment, folder, subprocess.PIPE if text is not None else subprocess.DEVNULL)
+    try:
+        stdout, stderr = process.communicate(text, timeout=timeout)
+    except subprocess.TimeoutExpired:
+        _end(process)
+        raise ToolError(f"{_shown(command)} did not end within {timeout:.0f} s") from None
+    except BaseException:
+        _end(process)
+        raise
+    return Finished(returncode=process.returncode, stdout=stdout, stderr=stderr)
+
+
+class Pipe:
+    """A running program that is talked to line by line; its errors go to *log*."""
+
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], log: IO[str]) -> None:
+        self._process = _start(command, environment, None, subprocess.PIPE, log)
+        self.pid = self._process.pid
+
+    def send(self, line: str) -> None:
+        """Write one line; raise BrokenPipeError where the program is gone."""
+        assert self._process.stdin is not None
+        self._process.stdin.write(line + "\n")
+        self._process.stdin.flush()
+
+    def read(self) -> str | None:
+        """Return the next line, or None when the program has closed its output."""
+        assert self._process.stdout is not None
+        return self._process.stdout.readline() or None
+
+    def close(self, timeout: float = 5.0) -> int:
+        """Close its input, wait for it to leave, end it if it does not; return its exit status."""
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            _end(self._process)
+        return self._process.returncode
+
+    def kill(self) -> None:
+        """End it at once."""
+        _end(self._process)
+
+
+def _start(
+    command: Sequence[str],
+    environment: Mapping[str, str] | None,
+    folder: Path | None,
+    stdin: int,
+    stderr: IO[str] | int = subprocess.PIPE,
+) -> subprocess.Popen[str]:
+    try:
+        return subprocess.Popen(
+            list(command),
+            stdin=stdin,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            env=dict(environment) if environment is not None else None,
+            cwd=folder,
+            text=True,
+            encoding="utf-8",
+            errors="replace",
+            start_new_session=True,
+        )
+    except OSError as error:
+        raise ToolError(f"{_shown(command)} cannot be started: {error}") from error
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except (ProcessLookupError, PermissionError):
+        process.kill()
+    process.wait()
+
+
+def _shown(command: Sequence[str]) -> str:
+    return redact(" ".join(command[:4]) + (" ..." if len(command) > 4 else ""))

@@ -1,0 +1,25 @@
+"""The configuration variables: ``METAFLOW_<name>``, read as text; `host.settings` gives them types and defaults.
+
+Metaflow executes this in every process of every task, copies its globals over its own configuration, and forwards
+those that a user has set to containers, by their ``CONDA_`` prefix.
+"""
+
+from metaflow.metaflow_config import SPIN_ALLOWED_DECORATORS as _ALLOWED
+from metaflow.metaflow_config_funcs import from_conf
+
+CONDA_CHANNELS = from_conf("CONDA_CHANNELS")
+CONDA_CHANNEL_ALIAS = from_conf("CONDA_CHANNEL_ALIAS")
+CONDA_ENVS_ROOT = from_conf("CONDA_ENVS_ROOT")
+CONDA_LOCALROOT = from_conf("CONDA_LOCALROOT")
+CONDA_DEPENDENCY_RESOLVER = from_conf("CONDA_DEPENDENCY_RESOLVER")
+CONDA_PYPI_DEPENDENCY_RESOLVER = from_conf("CONDA_PYPI_DEPENDENCY_RESOLVER")
+CONDA_MIXED_DEPENDENCY_RESOLVER = from_conf("CONDA_MIXED_DEPENDENCY_RESOLVER")
+CONDA_DEFAULT_PYPI_SOURCE = from_conf("CONDA_DEFAULT_PYPI_SOURCE")
+CONDA_SYS_DEFAULT_PACKAGES = from_conf("CONDA_SYS_DEFAULT_PACKAGES")
+CONDA_SYS_DEFAULT_GPU_PACKAGES = from_conf("CONDA_SYS_DEFAULT_GPU_PACKAGES")
+CONDA_REMOTE_COMMANDS = from_conf("CONDA_REMOTE_COMMANDS")
+
+SPIN_ALLOWED_DECORATORS = [
+    *_ALLOWED,
+    *(name for name in ("pip", "pip_base", "sys_packages", "sys_packages_base") if name not in _ALLOWED),
+]

@@ -1,0 +1,1 @@
+"""The pure part: specs, resolved environments, identity, and the use cases over ports."""

@@ -1,0 +1,171 @@
+"""What decorators say, and how several of them become one: the merging rules.
+
+Decorators of one level (all of the flow, or all of a step) *combine*: their packages and sources add up, and a scalar
+said twice must be the same. A step's level then *overrides* the flow's: its scalars and its packages replace those of
+the same name, the others stay, and its sources come first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from packaging.utils import canonicalize_name
+
+from .errors import ExtensionError, InputError
+from .platform import VirtualPackage
+from .requirement import CondaRequirement, PypiRequirement, python_constraint
+
+T = TypeVar("T")
+_Named = TypeVar("_Named", CondaRequirement, PypiRequirement, VirtualPackage)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ask:
+    """The words of one decorator, of one level, or of a whole step; sources are as the user wrote them."""
+
+    conda: tuple[CondaRequirement, ...] = ()
+    pypi: tuple[PypiRequirement, ...] = ()
+    virtual: tuple[VirtualPackage, ...] = ()
+    channels: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = ()
+    python: str | None = None
+    disabled: bool | None = None
+
+
+def ask_of(name: str, attributes: Mapping[str, Any]) -> Ask:
+    """Read the attributes of the decorator *name* (``conda``, ``pypi_base``, ...); raise InputError with its name.
+
+    A decorator that does not say ``disabled`` enables: that is how a step opts back in.
+    """
+    try:
+        return _READERS[name.removesuffix("_base")](attributes)
+    except ExtensionError as error:
+        raise InputError(f"@{name}: {error.message}", error.hint) from None
+
+
+def _conda(attributes: Mapping[str, Any]) -> Ask:
+    packages = {**_pairs(attributes, "libraries"), **_pairs(attributes, "packages")}
+    pip_packages = _pairs(attributes, "pip_packages")
+    return Ask(
+        conda=tuple(CondaRequirement.from_pair(name, version) for name, version in packages.items()),
+        pypi=tuple(PypiRequirement.from_pair(name, version) for name, version in pip_packages.items()),
+        channels=_texts(attributes, "channels"),
+        indexes=_texts(attributes, "pip_sources"),
+        python=_python(attributes),
+        disabled=_flag(attributes),
+    )
+
+
+def _pypi(attributes: Mapping[str, Any]) -> Ask:
+    packages = _pairs(attributes, "packages")
+    return Ask(
+        pypi=tuple(PypiRequirement.from_pair(name, version) for name, version in packages.items()),
+        indexes=_texts(attributes, "extra_indices") + _texts(attributes, "sources"),
+        python=_python(attributes),
+        disabled=_flag(attributes),
+    )
+
+
+def _sys(attributes: Mapping[str, Any]) -> Ask:
+    packages = _pairs(attributes, "packages")
+    return Ask(
+        virtual=tuple(VirtualPackage.parse(name, version) for name, version in packages.items()),
+        disabled=_flag(attributes),
+    )
+
+
+_READERS: Mapping[str, Callable[[Mapping[str, Any]], Ask]] = {
+    "conda": _conda,
+    "pypi": _pypi,
+    "pip": _pypi,
+    "sys_packages": _sys,
+}
+
+
+def _pairs(attributes: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = attributes.get(key)
+    if value is None:
+        return {}
+    if not isinstance(value, Mapping):
+        raise InputError(
+            f"{key}={value!r} is not a dictionary", f"write {key}={{'package': 'version'}}, with '' for any version"
+        )
+    return {name: "" if version is None else version for name, version in value.items()}
+
+
+def _texts(attributes: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    value = attributes.get(key)
+    if value is None:
+        return ()
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and item.strip() for item in value):
+        raise InputError(f"{key}={value!r} is not a list of texts", f"write {key}=['...', '...']")
+    return tuple(item.strip() for item in value)
+
+
+def _python(attributes: Mapping[str, Any]) -> str | None:
+    value = attributes.get("python")
+    return None if value is None or value == "" else python_constraint(value)
+
+
+def _flag(attributes: Mapping[str, Any]) -> bool:
+    value = attributes.get("disabled")
+    if value not in (None, True, False, "True", "False", "true", "false"):
+        raise InputError(f"disabled={value!r} is neither True nor False", "write disabled=True")
+    return value in (True, "True", "true")
+
+
+def combine(asks: Iterable[Ask]) -> Ask:
+    """Merge decorators of one level; raise InputError where two say different things."""
+    merged = Ask()
+    for ask in asks:
+        merged = Ask(
+            conda=_unique(merged.conda + ask.conda),
+            pypi=_unique(merged.pypi + ask.pypi),
+            virtual=_unique(merged.virtual + ask.virtual),
+            channels=_unique(merged.channels + ask.channels),
+            indexes=_unique(merged.indexes + ask.indexes),
+            python=_same("python", merged.python, ask.python),
+            disabled=_same("disabled", merged.disabled, ask.disabled),
+        )
+    _check_virtual(merged.virtual)
+    return merged
+
+
+def override(flow: Ask, step: Ask) -> Ask:
+    """Return the flow's words with the step's put over them."""
+    return replace(
+        step,
+        conda=_replace(flow.conda, step.conda),
+        pypi=_replace(flow.pypi, step.pypi),
+        virtual=_replace(flow.virtual, step.virtual),
+        channels=_unique(step.channels + flow.channels),
+        indexes=_unique(step.indexes + flow.indexes),
+        python=step.python if step.python is not None else flow.python,
+        disabled=step.disabled if step.disabled is not None else flow.disabled,
+    )
+
+
+def _unique(items: tuple[T, ...]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(items))
+
+
+def _same(what: str, first: T | None, second: T | None) -> T | None:
+    if first is None or second is None or first == second:
+        return second if first is None else first
+    raise InputError(
+        f"{what} is said twice, with different values: {first} and {second}",
+        f"say {what} once, or the same in every decorator of the step (or of the flow)",
+    )
+
+
+def _replace(flow: tuple[_Named, ...], step: tuple[_Named, ...]) -> tuple[_Named, ...]:
+    said = {canonicalize_name(item.name) for item in step}
+    return tuple(item for item in flow if canonicalize_name(item.name) not in said) + step
+
+
+def _check_virtual(packages: tuple[VirtualPackage, ...]) -> None:
+    seen: dict[str, VirtualPackage] = {}
+    for package in packages:
+        _same(package.name, seen.setdefault(package.name, package), package)

@@ -1,0 +1,45 @@
+"""What is known of environments: documents and pointers in a store."""
+
+from __future__ import annotations
+
+import json
+
+from .errors import StoreError
+from .identity import EnvID
+from .layout import environment_key, latest_key
+from .ports import Store
+from .resolved import ResolvedEnvironment
+
+
+class Catalog:
+    """Environments by id, and by the spec they were resolved from."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+
+    def find(self, env_id: EnvID) -> ResolvedEnvironment | None:
+        """Return the environment of that id, or None; raise StoreError where its document is damaged."""
+        key = environment_key(env_id)
+        data = self._store.get(key)
+        return None if data is None else ResolvedEnvironment.from_bytes(data, key)
+
+    def default(self, req_id: str, arch: str) -> ResolvedEnvironment | None:
+        """Return what a spec was resolved to last; None where that is unknown, or where its record is damaged.
+
+        A damaged record is no loss: the spec is resolved again.
+        """
+        data = self._store.get(latest_key(req_id, arch))
+        if data is None:
+            return None
+        try:
+            return self.find(EnvID(req_id, str(json.loads(data)["full_id"]), arch))
+        except (ValueError, KeyError, TypeError, StoreError):
+            return None
+
+    def add(self, environment: ResolvedEnvironment, *, default: bool = True) -> None:
+        """Keep an environment; with *default* its spec resolves to it from now on."""
+        env_id = environment.env_id
+        self._store.put(environment_key(env_id), environment.to_bytes())
+        if default:
+            pointer = json.dumps({"full_id": env_id.full_id}) + "\n"
+            self._store.put(latest_key(env_id.req_id, env_id.arch), pointer.encode(), overwrite=True)

@@ -1,0 +1,126 @@
+"""A resolved environment to a prefix on this machine: made aside, marked, renamed into place."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import CreateError
+from .events import Reporter
+from .platform import VirtualPackage, satisfies
+from .ports import Activator, CondaInstaller, Machine, Prefixes, WheelInstaller
+from .resolved import ResolvedEnvironment
+
+_MANYLINUX = re.compile(r"-[^-]*manylinux_2_(\d+)_")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Creator:
+    """What creating needs."""
+
+    prefixes: Prefixes
+    conda: CondaInstaller
+    wheels: WheelInstaller
+    activator: Activator
+    machine: Machine
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix:
+    """A complete environment on disk: where, and what activating it sets (PATH apart)."""
+
+    path: Path
+    variables: Mapping[str, str]
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.path / "bin" / "python"
+
+
+def find(environment: ResolvedEnvironment, prefixes: Prefixes) -> Prefix | None:
+    """Return the prefix of *environment* where it is complete."""
+    name = environment.env_id.prefix_name
+    text = prefixes.marker(name)
+    if text is None:
+        return None
+    try:
+        marker: dict[str, Any] = json.loads(text)
+        if marker["id"] != list(environment.env_id):
+            return None
+        return Prefix(path=prefixes.path(name), variables=dict(marker["variables"]))
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def create(environment: ResolvedEnvironment, creator: Creator, report: Reporter) -> Prefix:
+    """Return the prefix of *environment*, made now if need be; of several creators one works, the others wait.
+
+    Raises CreateError where this machine cannot run it (said before anything is fetched) or has no room for it,
+    PackageError where the bytes of a package are not those that were resolved.
+    """
+    found = find(environment, creator.prefixes)
+    if found is not None:
+        return found
+    check_machine(environment, creator.machine)
+    name = environment.env_id.prefix_name
+    with creator.prefixes.lock(name, report):
+        found = find(environment, creator.prefixes)
+        return found if found is not None else _build(environment, creator, report)
+
+
+def _build(environment: ResolvedEnvironment, creator: Creator, report: Reporter) -> Prefix:
+    name = environment.env_id.prefix_name
+    stage, final = creator.prefixes.stage(name), creator.prefixes.path(name)
+    try:
+        creator.conda.install(environment.conda, stage, final, report)
+        if environment.pypi:
+            creator.wheels.install(environment.pypi, stage, final, report)
+        variables = creator.activator.variables(stage, final)
+        marker = {"id": list(environment.env_id), "variables": dict(variables)}
+        creator.prefixes.commit(name, stage, json.dumps(marker, sort_keys=True))
+    except BaseException:
+        creator.prefixes.discard(stage)
+        raise
+    return Prefix(path=final, variables=variables)
+
+
+def check_machine(environment: ResolvedEnvironment, machine: Machine) -> None:
+    """Raise CreateError where *environment* is for another platform, or needs more than this machine has."""
+    arch = machine.arch()
+    if environment.env_id.arch != arch:
+        raise CreateError(
+            f"the environment is for {environment.env_id.arch}, and this machine is {arch}",
+            f"resolve it for {arch} as well",
+        )
+    have = {package.name: package for package in machine.virtual()}
+    for who, name, constraint in _demands(environment):
+        package = have.get(name)
+        if package is None or not satisfies(package.version, constraint):
+            raise CreateError(
+                f"{who} needs {name} {constraint}, and this machine has {_shown(package)}",
+                f"run it on a newer machine, or lower {name} by @sys_packages so that an older build is picked",
+            )
+
+
+def _shown(package: VirtualPackage | None) -> str:
+    return "none" if package is None else package.version
+
+
+def _demands(environment: ResolvedEnvironment) -> list[tuple[str, str, str]]:
+    """Return (package, virtual package, constraint) for all that depends on the machine's abilities."""
+    found = []
+    for package in environment.conda:
+        for depend in package.depends:
+            name, _, constraint = depend.partition(" ")
+            if name in ("__glibc", "__osx", "__linux", "__cuda"):
+                found.append((package.filename, name, constraint.split(" ")[0]))
+    for wheel in environment.pypi:
+        minors = [int(minor) for minor in _MANYLINUX.findall(wheel.filename)]
+        if minors:
+            found.append((wheel.filename, "__glibc", f">=2.{min(minors)}"))
+    return found

@@ -1,0 +1,76 @@
+"""Every error a user can meet.
+
+ExtensionError               base: a message, a hint
+  InputError                 what the user wrote cannot be understood or contradicts itself
+  SettingError               a configuration variable holds a value it cannot have
+  ResolveError               no set of packages satisfies a spec
+  SourceError                a channel or index is missing, unreachable or returns garbage
+  PackageError               a package cannot be fetched, or its bytes are not those resolved
+  CreateError                a prefix cannot be made on this machine
+  StoreError                 a document in a store cannot be read or written
+  ToolError                  a tool (py-rattler, uv) is missing or failed in an unforeseen way
+"""
+
+from __future__ import annotations
+
+
+class ExtensionError(Exception):
+    """Say what failed (message) and what to do about it (hint)."""
+
+    headline = "Environment error"
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
+
+
+class InputError(ExtensionError):
+    """What the user wrote cannot be understood, or contradicts itself."""
+
+    headline = "Environment cannot be understood"
+
+
+class SettingError(ExtensionError):
+    """A configuration variable holds a value that it cannot have."""
+
+    headline = "Configuration error"
+
+
+class ResolveError(ExtensionError):
+    """No set of packages satisfies a spec; the message holds the solver's explanation."""
+
+    headline = "Environment cannot be resolved"
+
+
+class SourceError(ExtensionError):
+    """A channel or an index is missing, unreachable, or answers with garbage."""
+
+    headline = "Package source error"
+
+
+class PackageError(ExtensionError):
+    """A package cannot be fetched, or its bytes are not those that were resolved."""
+
+    headline = "Package error"
+
+
+class CreateError(ExtensionError):
+    """A prefix cannot be made on this machine."""
+
+    headline = "Environment cannot be created"
+
+
+class StoreError(ExtensionError):
+    """A document in a store cannot be read or written."""
+
+    headline = "Environment store error"
+
+
+class ToolError(ExtensionError):
+    """A tool is missing, or failed in a way that is a bug of the tool or ours."""
+
+    headline = "Environment tool error"

@@ -1,0 +1,22 @@
+"""What the engine reports while it works. Silence is the default."""
+
+from __future__ import annotations
+
+
+class Reporter:
+    """Receives progress; every method does nothing, so that a new event breaks nobody.
+
+    A *task* is one piece of work with a title, such as ``resolve start, end``; methods may be called from any thread.
+    """
+
+    def started(self, task: str, total: int | None = None) -> None:
+        """Work on *task* begins; *total* is in the unit of `advanced`, None where it is not known."""
+
+    def advanced(self, task: str, done: int) -> None:
+        """Of *task*, *done* units are finished."""
+
+    def finished(self, task: str, summary: str = "") -> None:
+        """Work on *task* is over; *summary* is one line for people."""
+
+    def note(self, message: str) -> None:
+        """Something a user should read, such as a source that was skipped."""

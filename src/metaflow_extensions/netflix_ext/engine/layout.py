@@ -1,0 +1,22 @@
+"""The key of each thing in a store. Imports on Python 3.7 (step side)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from .identity import EnvID
+
+
+def environment_key(env_id: EnvID, envs: str = "envs") -> str:
+    """The key of the document of one resolved environment."""
+    return f"{envs}/{env_id.arch}/{env_id.req_id}/{env_id.full_id}/env"
+
+
+def latest_key(req_id: str, arch: str, envs: str = "envs") -> str:
+    """The key of the pointer to the environment that a spec resolved to last."""
+    return f"{envs}/{arch}/{req_id}/latest"
+
+
+def package_file_key(data: bytes) -> str:
+    """The key, in the local store, of the file that a code package carries: determined by its content."""
+    return f"code/{hashlib.sha256(data).hexdigest()[:40]}/conda_v2.cnd"

@@ -1,0 +1,86 @@
+"""One resolved package: a file with its URL, size and hash. Imports on Python 3.7 (step side)."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, asdict, dataclass, fields
+from typing import Any, TypeVar
+
+from .errors import StoreError
+
+
+@dataclass(frozen=True)
+class CondaPackage:
+    """A conda package file, with all that is needed to link it (repodata record fields, CEP 36)."""
+
+    name: str
+    version: str
+    build: str
+    build_number: int
+    subdir: str
+    channel: str
+    filename: str
+    url: str
+    sha256: str = ""
+    md5: str = ""
+    size: int = 0
+    noarch: str = ""
+    depends: tuple[str, ...] = ()
+    constrains: tuple[str, ...] = ()
+    python_site_packages_path: str = ""
+    purls: tuple[str, ...] = ()
+    license: str = ""
+    timestamp: int = 0
+
+    @property
+    def digest(self) -> str:
+        """The content hash: SHA-256, or ``md5:...`` where the channel gives only that."""
+        return self.sha256 or f"md5:{self.md5}"
+
+
+@dataclass(frozen=True)
+class PypiPackage:
+    """A wheel; *index* is where it was found, ``default`` or empty for a direct link."""
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    sha256: str
+    size: int = 0
+    index: str = ""
+
+    @property
+    def digest(self) -> str:
+        """The content hash (SHA-256)."""
+        return self.sha256
+
+
+_Package = TypeVar("_Package", CondaPackage, PypiPackage)
+_TYPES = {"str": str, "int": int, "Tuple[str, ...]": list}
+
+
+def package_to_dict(package: CondaPackage | PypiPackage) -> dict[str, Any]:
+    """Return the required fields of *package* and those that differ from their default, tuples as lists."""
+    values = asdict(package)
+    return {
+        field.name: list(values[field.name]) if isinstance(values[field.name], tuple) else values[field.name]
+        for field in fields(package)
+        if field.default is MISSING or values[field.name] != field.default
+    }
+
+
+def package_from_dict(kind: type[_Package], data: Any, where: str) -> _Package:
+    """Read what `package_to_dict` wrote; *where* names the place in an error."""
+    if not isinstance(data, dict):
+        raise StoreError(f"{where}: expected an object, found {type(data).__name__}")
+    values: dict[str, Any] = {}
+    for field in fields(kind):
+        if field.name not in data:
+            if field.default is MISSING:
+                raise StoreError(f"{where}.{field.name}: missing")
+            continue
+        value = data[field.name]
+        if not isinstance(value, _TYPES[str(field.type)]):
+            raise StoreError(f"{where}.{field.name}: {value!r} is not of type {field.type}")
+        values[field.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**values)

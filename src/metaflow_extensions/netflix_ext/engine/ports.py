@@ -1,0 +1,147 @@
+"""What the engine needs of the world, each as a small protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from .events import Reporter
+from .package import CondaPackage, PypiPackage
+from .platform import VirtualPackage
+from .requirement import CondaRequirement, PypiRequirement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CondaRequest:
+    """What to solve from channels, for one platform; ``pip`` comes along where a channel has it.
+
+    ``channels`` are names, URLs or folders, in order of priority.
+    """
+
+    requirements: tuple[CondaRequirement, ...]
+    channels: tuple[str, ...]
+    arch: str
+    virtual: tuple[VirtualPackage, ...]
+
+
+class CondaSolver(Protocol):
+    """Picks conda packages. Raises ResolveError with the solver's explanation, SourceError for a bad channel."""
+
+    def solve(self, request: CondaRequest) -> tuple[CondaPackage, ...]:
+        """Return one package a name, in an order in which they can be linked."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the names and versions of the tools that solve."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PypiRequest:
+    """What to solve from indexes, for one platform and one exact Python.
+
+    ``provided`` are distributions (name, version) that conda has put there: they satisfy requirements, are never
+    replaced, and do not come back in the answer.
+    """
+
+    requirements: tuple[PypiRequirement, ...]
+    provided: tuple[tuple[str, str], ...]
+    indexes: tuple[str, ...]
+    python: str
+    arch: str
+    virtual: tuple[VirtualPackage, ...]
+
+
+class PypiSolver(Protocol):
+    """Picks wheels. Raises ResolveError with the solver's explanation, SourceError for a bad index."""
+
+    def solve(self, request: PypiRequest) -> tuple[PypiPackage, ...]:
+        """Return exactly one wheel a distribution."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the names and versions of the tools that solve."""
+        ...
+
+
+class CondaInstaller(Protocol):
+    """Links conda packages. Raises PackageError where bytes are not those resolved, CreateError else."""
+
+    def install(self, packages: tuple[CondaPackage, ...], stage: Path, final: Path, report: Reporter) -> None:
+        """Fill *stage* with *packages*, with *final* as the path that files name."""
+        ...
+
+
+class WheelInstaller(Protocol):
+    """Puts wheels in place. Raises PackageError where bytes are not those resolved, CreateError else."""
+
+    def install(self, packages: tuple[PypiPackage, ...], stage: Path, final: Path, report: Reporter) -> None:
+        """Add *packages* to the prefix *stage*, with *final* as the path that files name."""
+        ...
+
+
+class Store(Protocol):
+    """Key to bytes; keys are relative, ``/``-separated. Raises StoreError."""
+
+    def get(self, key: str) -> bytes | None:
+        """Return the bytes under *key*, or None."""
+        ...
+
+    def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
+        """Store *data*, whole or not at all; without *overwrite* what is there stays."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""
+        ...
+
+
+class Prefixes(Protocol):
+    """The folder of prefixes on this machine."""
+
+    def path(self, name: str) -> Path:
+        """Return where the prefix *name* lies, or would lie."""
+        ...
+
+    def marker(self, name: str) -> str | None:
+        """Return what `commit` wrote into the prefix *name*; None where there is no complete one of ours."""
+        ...
+
+    def lock(self, name: str, report: Reporter) -> AbstractContextManager[None]:
+        """Hold the one right to create *name*; a holder that dies gives it back."""
+        ...
+
+    def stage(self, name: str) -> Path:
+        """Return an empty folder beside the prefix, all left-overs of dead creators removed."""
+        ...
+
+    def commit(self, name: str, stage: Path, marker: str) -> None:
+        """Mark *stage* and rename it into place."""
+        ...
+
+    def discard(self, stage: Path) -> None:
+        """Remove *stage*."""
+        ...
+
+
+class Activator(Protocol):
+    """Runs the activation scripts of a prefix once."""
+
+    def variables(self, stage: Path, final: Path) -> Mapping[str, str]:
+        """Return what activating sets (PATH apart), with *final* for *stage* in the values."""
+        ...
+
+
+class Machine(Protocol):
+    """What this machine is."""
+
+    def arch(self) -> str:
+        """Return its platform name."""
+        ...
+
+    def virtual(self) -> tuple[VirtualPackage, ...]:
+        """Return its virtual packages (``CONDA_OVERRIDE_*`` obeyed)."""
+        ...

@@ -1,0 +1,196 @@
+"""One requirement of either world: parsed once, normalised, printed for its solver."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+
+from packaging.markers import InvalidMarker
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from .errors import InputError
+
+_CONDA_NAME = re.compile(r"[a-z0-9_][a-z0-9_.\-]*")
+_CONDA_VERSION = re.compile(r"(?:[<>]=?|[=!]=|~=|=)?\s*v?[0-9a-z_!*][0-9a-z_.+!*\-]*", re.IGNORECASE)
+_BUILD = re.compile(r"[\w.*+\-^$|\[\]()]+")
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CondaRequirement:
+    """A conda package by name, with a version constraint, a build and a channel (all may be empty)."""
+
+    name: str
+    constraint: str = ""
+    build: str = ""
+    channel: str = ""
+
+    def __str__(self) -> str:
+        head = f"{self.channel}::{self.name}" if self.channel else self.name
+        return " ".join(part for part in (head, self.constraint or ("*" if self.build else ""), self.build) if part)
+
+    @classmethod
+    def from_pair(cls, name: str, version: object) -> CondaRequirement:
+        """Read a decorator's ``name: version`` pair; the name may be ``channel::package``."""
+        _check_text(name, version, "conda")
+        channel, _, bare = name.rpartition("::")
+        bare = bare.strip().lower()
+        if not _CONDA_NAME.fullmatch(bare):
+            raise InputError(
+                f"'{name}' is not the name of a conda package",
+                "write 'package' or 'channel::package', and the version apart from it",
+            )
+        constraint, build = _conda_version(f"{name}", str(version).strip())
+        return cls(bare, constraint, build, channel.strip())
+
+    @classmethod
+    def parse(cls, text: str) -> CondaRequirement:
+        """Read ``name``, ``name=1.2``, ``name >=1,<2``, ``channel::name=1.2=build``."""
+        match = re.fullmatch(r"\s*((?:[^\s=<>!~]+::)?[^\s=<>!~]+)\s*(.*?)\s*", text)
+        if not match:
+            raise InputError(f"'{text}' is not a conda requirement", "write for example 'numpy >=1.26,<2'")
+        return cls.from_pair(match.group(1), match.group(2))
+
+
+def _conda_version(name: str, text: str) -> tuple[str, str]:
+    """Split ``1.2``, ``=1.2=build``, ``>=1,<2 build`` into a normal constraint and a build."""
+    build = ""
+    exact = re.fullmatch(r"(={0,2}\s*[^\s=<>!~,|]+)(?:\s*=\s*|\s+)([^\s=<>!~,|]+)", text)
+    if exact:
+        text, build = exact.group(1), exact.group(2)
+    elif " " in text and re.fullmatch(r"\S+", text.rpartition(" ")[2]) and text.rpartition(" ")[2][0].isalpha():
+        text, _, build = text.rpartition(" ")
+    if text in ("", "*"):
+        return "", build
+    groups = [[part.strip() for part in group.split(",")] for group in text.split("|")]
+    for part in (part for group in groups for part in group):
+        if not _CONDA_VERSION.fullmatch(part):
+            raise InputError(
+                f"'{name}': '{text}' is not a version or a constraint that conda knows",
+                "write for example '1.26', '1.26.*', '>=1.26,<2', or an empty text for any version",
+            )
+    normal = (",".join(sorted({_conda_part(part) for part in group})) for group in groups)
+    return "|".join(normal), build
+
+
+def _conda_part(part: str) -> str:
+    match = re.fullmatch(r"([<>]=?|[=!]=|~=|=)?\s*(.*)", part)
+    assert match is not None
+    operator, version = match.group(1) or "", match.group(2).strip().lower()
+    if operator == "=":
+        return version if version.endswith("*") else f"{version}.*"
+    if operator in ("", "=="):
+        return version if "*" in version else f"=={version}"
+    return f"{operator}{version}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class PypiRequirement:
+    """A Python distribution (PEP 508): canonical name, extras, specifier or URL, marker."""
+
+    name: str
+    extras: tuple[str, ...] = ()
+    specifier: str = ""
+    url: str = ""
+    marker: str = ""
+
+    def __str__(self) -> str:
+        extras = f"[{','.join(self.extras)}]" if self.extras else ""
+        target = f" @ {self.url}" if self.url else self.specifier
+        marker = f" ; {self.marker}" if self.marker else ""
+        return f"{self.name}{extras}{target}{marker}"
+
+    @classmethod
+    def parse(cls, text: str) -> PypiRequirement:
+        """Read one PEP 508 requirement."""
+        try:
+            parsed = Requirement(text)
+        except (InvalidRequirement, InvalidMarker) as error:
+            raise InputError(
+                f"'{text}' is not a requirement: {str(error).splitlines()[0]}",
+                "write for example 'requests>=2.21', 'pkg[extra]==1.0', or 'pkg @ https://...'",
+            ) from None
+        return cls(
+            str(canonicalize_name(parsed.name)),
+            tuple(sorted(str(canonicalize_name(extra)) for extra in parsed.extras)),
+            _specifier(parsed.specifier),
+            parsed.url or "",
+            str(parsed.marker) if parsed.marker else "",
+        )
+
+    @classmethod
+    def from_pair(cls, name: str, version: object) -> PypiRequirement:
+        """Read a decorator's ``name: version`` pair.
+
+        The name may carry extras, a URL (``pkg @ url``) and a marker; the version may be empty, a plain version
+        (meaning ``==``), PEP 440 constraints, or ``@ url``.
+        """
+        _check_text(name, version, "PyPI")
+        text, marker = str(version).strip(), ""
+        if not text.startswith("@") and ";" in text:
+            text, _, marker = (part.strip() for part in text.partition(";"))
+        if text.startswith("@"):
+            return cls.parse(f"{name} {text}")
+        head = cls.parse(f"{name} ; {marker}" if marker and ";" not in name else name)
+        if not text or text == "*":
+            return head
+        if head.url or head.specifier:
+            raise InputError(
+                f"'{name}' already says which version, and '{text}' says it again",
+                "give the version once, as the value",
+            )
+        return replace(head, specifier=_pypi_version(name, text))
+
+
+def _pypi_version(name: str, text: str) -> str:
+    if re.match(r"=(?!=)", text):
+        text = f"={text}"
+    parts = [part.strip() for part in text.split(",") if part.strip()]
+    plain = [f"=={part}" if part[0] not in "<>=!~" else part for part in parts]
+    try:
+        return _specifier(SpecifierSet(",".join(plain)))
+    except (InvalidSpecifier, InvalidVersion):
+        raise InputError(
+            f"'{name}': '{text}' is not a version or a constraint that PyPI knows (PEP 440)",
+            "write for example '2.21', '>=2.21,<3', '~=2.21', or an empty text for any version",
+        ) from None
+
+
+def _specifier(specifiers: SpecifierSet) -> str:
+    return ",".join(sorted(str(specifier) for specifier in specifiers))
+
+
+def _check_text(name: object, version: object, world: str) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise InputError(f"{name!r} is not the name of a {world} package", "names are text")
+    if isinstance(version, bool) or not isinstance(version, (str, int, float, type(None))):
+        raise InputError(f"'{name}': {version!r} is not a version", "versions are text, such as '1.26'")
+    if not isinstance(version, str):
+        raise InputError(
+            f"'{name}': the version {version!r} is not text",
+            f"put it in quotes, such as '{version}'; a number loses its trailing zeros",
+        )
+
+
+def python_constraint(value: object) -> str:
+    """Read ``python=``: ``3.10`` means any 3.10, three parts mean exactly that, constraints stay."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        raise InputError(
+            f"python={value!r} is a number, and a number cannot tell 3.1 from 3.10",
+            f"put it in quotes: python='{value}'",
+        )
+    if not isinstance(value, str) or not value.strip():
+        raise InputError(f"python={value!r} is not a version", "write for example python='3.11'")
+    text = value.strip()
+    if re.fullmatch(r"={0,2}\s*\d+(\.\d+)?", text):
+        return f"{text.lstrip('= ')}.*"
+    if re.fullmatch(r"={0,2}\s*\d+(\.\d+)?\.\*", text):
+        return text.lstrip("= ")
+    if re.fullmatch(r"={0,2}\s*\d+\.\d+\.\w+", text):
+        return f"=={Version(text.lstrip('= '))}"
+    constraint, build = _conda_version("python", text)
+    if build:
+        raise InputError(f"python='{text}' names a build", "write a version or constraints alone")
+    return constraint

@@ -1,0 +1,143 @@
+"""A resolved environment and its document, schema 2. Imports on Python 3.7 (step side)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from .errors import StoreError
+from .identity import EnvID, full_id
+from .package import CondaPackage, PypiPackage, package_from_dict, package_to_dict
+
+SCHEMA = 2
+
+
+@dataclass(frozen=True)
+class ResolvedEnvironment:
+    """Every package pinned to one file, for one platform.
+
+    ``spec`` is the canonical form of the spec, ``provenance`` says who resolved it, when (UTC, ISO 8601), and
+    with which tool versions; neither takes part in the full id.
+    """
+
+    env_id: EnvID
+    spec: Mapping[str, Any]
+    virtual: tuple[str, ...]
+    conda: tuple[CondaPackage, ...]
+    pypi: tuple[PypiPackage, ...]
+    provenance: Mapping[str, str]
+
+    @classmethod
+    def make(
+        cls,
+        *,
+        req_id: str,
+        arch: str,
+        spec: Mapping[str, Any],
+        virtual: tuple[str, ...],
+        conda: tuple[CondaPackage, ...],
+        pypi: tuple[PypiPackage, ...],
+        provenance: Mapping[str, str],
+    ) -> ResolvedEnvironment:
+        """Build an environment with its packages sorted and its id computed."""
+        files = [("conda", package.filename, package.digest) for package in conda]
+        files += [("pypi", package.filename, package.digest) for package in pypi]
+        return cls(
+            env_id=EnvID(req_id, full_id(files, arch), arch),
+            spec=spec,
+            virtual=tuple(virtual),
+            conda=tuple(sorted(conda, key=lambda package: package.filename)),
+            pypi=tuple(sorted(pypi, key=lambda package: package.filename)),
+            provenance=provenance,
+        )
+
+    @property
+    def python_version(self) -> str:
+        """The exact version of Python in it."""
+        return next((package.version for package in self.conda if package.name == "python"), "")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the document as plain values."""
+        return {
+            "schema": SCHEMA,
+            "id": list(self.env_id),
+            "spec": dict(self.spec),
+            "virtual": list(self.virtual),
+            "conda": [package_to_dict(package) for package in self.conda],
+            "pypi": [package_to_dict(package) for package in self.pypi],
+            "provenance": dict(self.provenance),
+        }
+
+    def to_bytes(self) -> bytes:
+        """Return the document: sorted JSON, the same bytes for the same environment."""
+        return (json.dumps(self.to_dict(), sort_keys=True, indent=1, ensure_ascii=False) + "\n").encode("utf-8")
+
+    @classmethod
+    def from_bytes(cls, data: bytes, where: str) -> ResolvedEnvironment:
+        """Read a document and check that its packages give the id it claims; *where* names it in errors."""
+        try:
+            document = json.loads(data.decode("utf-8"))
+        except ValueError as error:
+            raise StoreError(f"{where}: not an environment document ({error})", _REPAIR) from None
+        return cls.from_dict(document, where)
+
+    @classmethod
+    def from_dict(cls, document: Any, where: str) -> ResolvedEnvironment:
+        """Read the plain values of `to_dict`."""
+        if not isinstance(document, dict):
+            raise StoreError(f"{where}: not an environment document", _REPAIR)
+        if document.get("schema") != SCHEMA:
+            raise StoreError(
+                f"{where}: schema {document.get('schema')!r} is not one that this version reads ({SCHEMA})",
+                "use the version of metaflow-netflixext that wrote it, or a newer one",
+            )
+        ids = document.get("id")
+        if not isinstance(ids, list) or len(ids) != 3:
+            raise StoreError(f"{where}.id: not an environment id", _REPAIR)
+        made = cls.make(
+            req_id=str(ids[0]),
+            arch=str(ids[2]),
+            spec=_mapping(document, "spec", where),
+            virtual=tuple(str(item) for item in document.get("virtual", ())),
+            conda=_packages(CondaPackage, document, "conda", where),
+            pypi=_packages(PypiPackage, document, "pypi", where),
+            provenance=_mapping(document, "provenance", where),
+        )
+        if list(made.env_id) != ids:
+            raise StoreError(f"{where}: its packages do not hash to the id {ids[1]} that it claims", _REPAIR)
+        return made
+
+
+_REPAIR = "remove it, or resolve the environment again with --force"
+
+
+def _mapping(document: dict[str, Any], key: str, where: str) -> dict[str, Any]:
+    value = document.get(key)
+    if not isinstance(value, dict):
+        raise StoreError(f"{where}.{key}: expected an object", _REPAIR)
+    return value
+
+
+def _packages(kind: Any, document: dict[str, Any], key: str, where: str) -> tuple[Any, ...]:
+    items = document.get(key)
+    if not isinstance(items, list):
+        raise StoreError(f"{where}.{key}: expected a list", _REPAIR)
+    return tuple(package_from_dict(kind, item, f"{where}.{key}[{index}]") for index, item in enumerate(items))
+
+
+def package_document(environments: list[ResolvedEnvironment]) -> bytes:
+    """Return the file that a code package carries: the documents of a flow's steps, sorted by id."""
+    documents = [environment.to_dict() for environment in sorted(environments, key=lambda item: item.env_id)]
+    return (json.dumps({"schema": SCHEMA, "environments": documents}, sort_keys=True) + "\n").encode("utf-8")
+
+
+def find_in_package(data: bytes, env_id: EnvID, where: str) -> ResolvedEnvironment | None:
+    """Return the environment of that id from the bytes of `package_document`, or None."""
+    try:
+        documents = json.loads(data.decode("utf-8"))["environments"]
+        wanted = [document for document in documents if document["id"] == list(env_id)]
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreError(f"{where}: not a file of environments ({error})", _REPAIR) from None
+    return ResolvedEnvironment.from_dict(wanted[0], where) if wanted else None

@@ -1,0 +1,84 @@
+"""Which wheels fit a target, and which of them fits best (PEP 425, 600; macOS as CPython names it).
+
+The target is described, not detected: the answer is the same on every machine.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
+from packaging.utils import BuildTag, InvalidWheelFilename, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from .errors import InputError
+from .platform import VirtualPackage, check_arch, version_of
+
+_MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "osx-64": "x86_64", "osx-arm64": "arm64"}
+_OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
+_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+
+
+def target_tags(python: str, arch: str, virtual: Iterable[VirtualPackage]) -> tuple[Tag, ...]:
+    """Return the tags that fit *python* (``3.11.7``) on *arch*, the best first.
+
+    ``__glibc`` and ``__osx`` in *virtual* bound the platform tags. Raises InputError for what is no target.
+    """
+    version = python_version(python)
+    digits = f"{version[0]}{version[1]}"
+    abi = f"cp{digits}m" if version < (3, 8) else f"cp{digits}"
+    platforms = _platforms(arch, tuple(virtual))
+    exact = cpython_tags(python_version=version, abis=[abi], platforms=platforms)
+    return tuple(dict.fromkeys([*exact, *compatible_tags(version, f"cp{digits}", platforms)]))
+
+
+def python_version(python: str) -> tuple[int, int]:
+    """Return the major and the minor of a Python version. Raises InputError where it is none."""
+    try:
+        release = Version(python).release
+        return release[0], release[1]
+    except (InvalidVersion, IndexError):
+        raise InputError(f"'{python}' is no exact version of Python", "give at least two numbers: '3.11'") from None
+
+
+def number_pair(packages: Iterable[VirtualPackage], name: str) -> tuple[int, int]:
+    """Return the first two numbers of the virtual package *name*. Raises InputError where it has none."""
+    text = version_of(packages, name)
+    parts = text.split(".")
+    try:
+        return int(parts[0]), int(parts[1]) if len(parts) > 1 else 0
+    except ValueError:
+        raise InputError(
+            f"the target has no usable {name} ('{text}')", f"give {name} a version such as '2.28' in sys_packages"
+        ) from None
+
+
+def best_wheel(filenames: Iterable[str], tags: Sequence[Tag]) -> str | None:
+    """Return the file that fits *tags* best, or None where none fits; names that are no wheel's are passed over."""
+    ranks = {tag: rank for rank, tag in enumerate(tags)}
+    best: tuple[int, BuildTag, str] | None = None
+    for filename in filenames:
+        try:
+            _, _, build, own = parse_wheel_filename(filename)
+        except (InvalidWheelFilename, InvalidVersion):
+            continue
+        rank = max((-ranks[tag] for tag in own if tag in ranks), default=None)
+        if rank is not None and (best is None or (rank, build, filename) > best):
+            best = (rank, build, filename)
+    return best[2] if best else None
+
+
+def _platforms(arch: str, virtual: tuple[VirtualPackage, ...]) -> list[str]:
+    machine = _MACHINES[check_arch(arch)]
+    if arch.startswith("osx"):
+        return list(mac_platforms(number_pair(virtual, "__osx"), machine))
+    return list(_linux_platforms(number_pair(virtual, "__glibc"), machine))
+
+
+def _linux_platforms(glibc: tuple[int, int], machine: str) -> Iterator[str]:
+    newest = glibc[1] if glibc[0] == 2 else -1
+    for minor in range(newest, _OLDEST_GLIBC[machine] - 1, -1):
+        yield f"manylinux_2_{minor}_{machine}"
+        if minor in _LEGACY:
+            yield f"{_LEGACY[minor]}_{machine}"
+    yield f"linux_{machine}"

@@ -1,0 +1,1 @@
+"""The Metaflow side as a library: settings, wiring, and what the plug-ins call."""

@@ -1,0 +1,116 @@
+"""The one place that knows Metaflow's private names. Imports on Python 3.7 (step side)."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import Any, Iterator
+
+from metaflow.exception import MetaflowException
+from metaflow.metaflow_environment import InvalidEnvironmentException
+
+from ..engine.errors import ExtensionError
+
+ENVIRONMENTS = ("conda", "pypi")
+_EXECUTING = ("run", "resume", "spin")
+_DEPLOYING = ("argo-workflows", "step-functions", "airflow")
+_OURS = ("conda", "pypi", "conda_base", "pypi_base", "conda_env_internal")
+_PACKAGE = "metaflow_extensions.netflix_ext"
+
+
+class EnvironmentFailed(MetaflowException):
+    """An error of ours as Metaflow shows it: a headline, the message, the hint."""
+
+    def __init__(self, error: ExtensionError) -> None:
+        self.headline = error.headline
+        # Metaflow's echo takes an asterisk for a switch of colour and swallows it.
+        super().__init__(str(error).replace("*", "\u2217"))
+
+
+@contextlib.contextmanager
+def user_errors() -> Iterator[None]:
+    """Turn errors of the engine into Metaflow's, which are shown without a traceback."""
+    try:
+        yield
+    except ExtensionError as error:
+        raise EnvironmentFailed(error) from error
+
+
+def configured(names: tuple[str, ...]) -> dict[str, str | None]:
+    """Return the raw values of configuration variables, by name without ``METAFLOW_``."""
+    from metaflow import metaflow_config
+
+    return {name: getattr(metaflow_config, name, None) for name in names}
+
+
+def command() -> list[str]:
+    """Return the words of the flow's command line that name the command being executed."""
+    from metaflow._vendor import click
+
+    words: list[str] = []
+    context = click.get_current_context(silent=True)
+    while context is not None:
+        words = [context.info_name or "", *words]
+        words += [word for word in getattr(context, "saved_args", None) or [] if word not in words]
+        context = context.parent
+    return words
+
+
+def require_environment(name: str, environment: Any) -> None:
+    """Raise where the decorator *name* would be ignored: a flow is executed or deployed without our environment."""
+    if environment.TYPE in ENVIRONMENTS:
+        return
+    words = command()
+    deploys = any(word in words for word in _DEPLOYING) and "create" in words
+    if deploys or any(word in words for word in _EXECUTING):
+        raise InvalidEnvironmentException(
+            f"The @{name} decorator needs an environment: add --environment=conda right after the name of the flow's "
+            "file, or set METAFLOW_DEFAULT_ENVIRONMENT=conda"
+        )
+
+
+def require_own_plugins() -> None:
+    """Raise where another extension has taken the names of our decorators or environments."""
+    from metaflow import plugins
+
+    classes = list(plugins.STEP_DECORATORS) + list(plugins.FLOW_DECORATORS) + list(plugins.ENVIRONMENTS)
+    for cls in classes:
+        name = getattr(cls, "TYPE", None) or getattr(cls, "name", "")
+        if name in _OURS and not cls.__module__.startswith(_PACKAGE):
+            raise InvalidEnvironmentException(
+                f"'{name}' is provided by {cls.__module__} and not by metaflow-netflixext: two extensions own the same "
+                "decorators. Uninstall one of them"
+            )
+
+
+def needs(datastore: str) -> dict[str, str]:
+    """Return the packages that Metaflow itself needs in an environment, by name, with their constraints."""
+    from metaflow.metaflow_config import get_pinned_conda_libs
+
+    return dict(get_pinned_conda_libs(None, "local" if datastore == "spin" else datastore))
+
+
+def local_root(echo: Any) -> str:
+    """Return the folder of the local datastore, made where there is none yet."""
+    from metaflow.plugins.datastores.local_storage import LocalStorage
+
+    root = LocalStorage.get_datastore_root_from_config(echo)
+    assert isinstance(root, str)
+    return root
+
+
+def content_files(package: Any) -> list[tuple[str, str]]:
+    """Return (file, path in the package) for Metaflow, its extensions and packaged modules, once packaging is done."""
+    from metaflow.packaging_sys import ContentType
+
+    package.blob_with_timeout()
+    wanted = ContentType.CODE_CONTENT.value | ContentType.MODULE_CONTENT.value
+    return [(str(path), str(name)) for path, name in package._mfcontent.content_names(wanted)]
+
+
+def content_data(package: Any) -> list[tuple[str, bytes]]:
+    """Return (path in the package, bytes) of what packaging generates, once it is done."""
+    from metaflow.packaging_sys import ContentType
+
+    package.blob_with_timeout()
+    items = package._mfcontent.contents(ContentType.OTHER_CONTENT)
+    return [(str(name), content) for content, name in items if isinstance(content, bytes)]

@@ -1,0 +1,66 @@
+"""A flow's steps as a question to the service: plain values only. Imports on Python 3.7 (step side)."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from typing import Any
+
+from . import compat
+
+PACKAGE_FILE = "conda_v2.cnd"
+ENV_VARIABLE = "_METAFLOW_CONDA_ENV"
+LOCAL_COMMANDS = ("step", "spin-step")
+_WORDS = ("conda", "pypi", "pip", "sys_packages")
+_GPU_DECORATORS = ("resources", "batch", "kubernetes")
+
+
+def question(flow: Any, datastore: str, *, force: bool) -> dict[str, Any]:
+    """Return what `host.service.Service.resolve` needs to know of *flow*, in JSON's types.
+
+    ``steps`` maps each step to its decorators' (name, attributes), the arch of its compute decorator or None, and
+    whether it asks for a GPU.
+    """
+    flow_words = [
+        [deco.name, _plain(deco.attributes)]
+        for decos in flow._flow_decorators.values()
+        for deco in decos
+        if deco.name.endswith("_base") and deco.name[: -len("_base")] in _WORDS
+    ]
+    return {
+        "datastore": datastore,
+        "force": force,
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
+        "needs": compat.needs(datastore),
+        "flow": flow_words,
+        "steps": {step.__name__: _step(step.decorators) for step in flow},
+    }
+
+
+def _step(decorators: list[Any]) -> dict[str, Any]:
+    return {
+        "words": [[deco.name, _plain(deco.attributes)] for deco in decorators if deco.name in _WORDS],
+        "compute": {deco.name: _target(deco) for deco in decorators if _remote(deco)},
+        "names": [deco.name for deco in decorators],
+        "gpu": any(
+            deco.name in _GPU_DECORATORS and deco.attributes.get("gpu") not in (None, 0, "0") for deco in decorators
+        ),
+    }
+
+
+def _remote(deco: Any) -> bool:
+    return bool(getattr(deco, "supports_conda_environment", False))
+
+
+def _target(deco: Any) -> str:
+    return str(getattr(deco, "target_platform", None) or "linux-64")
+
+
+def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in attributes.items() if value not in (None, {}, [], ())}
+
+
+def launcher() -> dict[str, str]:
+    """Return what a task must know of the interpreter that launched the run, to launch another from within."""
+    return {"python": os.environ.get("_METAFLOW_CONDA_LAUNCHER") or sys.executable, "system": platform.system()}

@@ -1,0 +1,36 @@
+"""Where environments are resolved and created from: this interpreter, or the one that launched the run.
+
+A task that launches another flow runs in an environment of ours: its Python may be older than the tools need, and what
+lies in its site-packages is the user's. There, the interpreter of the outer launcher does the work.
+Imports on Python 3.7 (step side).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Any
+
+LAUNCHER_VARIABLE = "_METAFLOW_CONDA_LAUNCHER"
+
+
+def launcher() -> dict[str, str]:
+    """Return the interpreter that launched the (outermost) run, and the PYTHONPATH it was given."""
+    text = os.environ.get(LAUNCHER_VARIABLE)
+    if text:
+        found = json.loads(text)
+        assert isinstance(found, dict)
+        return found
+    return {"python": sys.executable, "PYTHONPATH": os.environ.get("PYTHONPATH", "")}
+
+
+def service() -> Any:
+    """Return a `service.Service`, or what looks like one and asks the launcher's interpreter."""
+    if os.environ.get(LAUNCHER_VARIABLE):
+        from .delegate import Delegate
+
+        return Delegate(launcher())
+    from .service import Service
+
+    return Service()

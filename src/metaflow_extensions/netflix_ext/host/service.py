@@ -1,0 +1,185 @@
+"""Resolve the steps of a flow and give them prefixes: the use cases, bound to this machine's adapters.
+
+What goes in and out is plain JSON, since `delegate` carries it between interpreters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from ..engine import create as creation
+from ..engine.ask import Ask, ask_of, combine, override
+from ..engine.errors import CreateError, ExtensionError, InputError
+from ..engine.identity import EnvID
+from ..engine.layout import package_file_key
+from ..engine.request import Request, Surroundings, request_for
+from ..engine.resolve import resolve
+from ..engine.resolved import ResolvedEnvironment, package_document
+from . import compat, progress
+from .settings import NAMES, Settings, channel_name, read
+from .wiring import Wiring
+
+_DEPRECATED = {"pip": "@pypi", "pip_base": "@pypi_base"}
+_DEPRECATED_WORDS = {
+    "pip_packages": "@pypi(packages=...)",
+    "pip_sources": "@pypi(extra_indices=...)",
+    "sources": "extra_indices",
+}
+
+
+class Service:
+    """Answers for one flow; constructing it does nothing."""
+
+    def __init__(self) -> None:
+        self._parts: Wiring | None = None
+        self._known: dict[EnvID, ResolvedEnvironment] = {}
+        self._creating: dict[EnvID, Future[creation.Prefix]] = {}
+        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="create")
+        self._echo: progress.Echo = lambda *_, **__: None
+
+    @property
+    def _wiring(self) -> Wiring:
+        if self._parts is None:
+            settings = read(compat.configured(NAMES), os.environ)
+            self._parts = Wiring(settings, Path(compat.local_root(self._echo)) / "conda_v2")
+        return self._parts
+
+    def resolve(self, question: Mapping[str, Any], echo: progress.Echo) -> dict[str, dict[str, Any]]:
+        """Answer `flow.question`: for each step its id (None: disabled) and whether it runs on this machine.
+
+        Raises InputError, SettingError, ResolveError, SourceError; then nothing was written.
+        """
+        self._echo = echo
+        requests, local = self._requests(question, self._wiring.settings)
+        steps_of: dict[Request, list[str]] = {}
+        for step, request in requests.items():
+            if request is not None:
+                steps_of.setdefault(request, []).append(step)
+        found = self._resolve_all(steps_of, force=bool(question["force"]))
+        return {
+            step: {"id": list(found[request].env_id) if request is not None else None, "local": local[step]}
+            for step, request in requests.items()
+        }
+
+    def _requests(
+        self, question: Mapping[str, Any], settings: Settings
+    ) -> tuple[dict[str, Request | None], dict[str, bool]]:
+        flow = combine(self._asks("flow", question["flow"]))
+        surroundings = Surroundings(
+            python=f"{question['python']}.*",
+            channels=settings.channels,
+            index=settings.index,
+            needs=question["needs"],
+            virtual=settings.virtual,
+            gpu_virtual=settings.gpu_virtual,
+        )
+        requests: dict[str, Request | None] = {}
+        local: dict[str, bool] = {}
+        for step, facts in question["steps"].items():
+            with _at(step):
+                ask = override(flow, combine(self._asks(f"step {step}", facts["words"])))
+                target = _target(facts, settings)
+                arch = target or self._wiring.machine.arch()
+                _check_kind(ask, settings)
+                local[step] = target is None and not ask.disabled
+                requests[step] = None if ask.disabled else request_for(ask, surroundings, arch=arch, gpu=facts["gpu"])
+        return requests, local
+
+    def _asks(self, where: str, words: Sequence[Sequence[Any]]) -> list[Ask]:
+        found = []
+        for name, attributes in words:
+            if name in _DEPRECATED:
+                self._echo(f"    @{name} is deprecated ({where}): use {_DEPRECATED[name]}", bold=False)
+            for word in attributes:
+                if word in _DEPRECATED_WORDS:
+                    self._echo(
+                        f"    {word} of @{name} is deprecated ({where}): use {_DEPRECATED_WORDS[word]}", bold=False
+                    )
+            with _at(where):
+                ask = ask_of(name, attributes)
+            self._wiring.remember((*ask.channels, *ask.indexes))
+            found.append(replace(ask, channels=tuple(channel_name(channel) for channel in ask.channels)))
+        return found
+
+    def _resolve_all(self, steps_of: Mapping[Request, list[str]], *, force: bool) -> dict[Request, ResolvedEnvironment]:
+        catalog = self._wiring.catalog
+        found = (
+            {}
+            if force
+            else {
+                request: known
+                for request in steps_of
+                if (known := catalog.default(request.spec.req_id, request.arch)) is not None
+            }
+        )
+        missing = {request: steps for request, steps in steps_of.items() if request not in found}
+        if missing:
+            report = progress.reporter(self._echo)
+            for request, environment in resolve(missing, self._wiring.resolver, report).items():
+                catalog.add(environment)
+                found[request] = environment
+        self._known.update({environment.env_id: environment for environment in found.values()})
+        return found
+
+    def begin(self, env_id: Sequence[str]) -> None:
+        """Create the prefix of *env_id* in the background."""
+        self._start(EnvID(*env_id))
+
+    def prefix(self, env_id: Sequence[str]) -> dict[str, Any]:
+        """Return the prefix of *env_id*, created if need be: its path, its interpreter, its activation variables.
+
+        Raises CreateError, PackageError.
+        """
+        prefix = self._start(EnvID(*env_id)).result()
+        return {"path": str(prefix.path), "python": str(prefix.python), "variables": dict(prefix.variables)}
+
+    def _start(self, env_id: EnvID) -> Future[creation.Prefix]:
+        future = self._creating.get(env_id)
+        if future is None:
+            future = self._creating[env_id] = self._pool.submit(self._create, env_id)
+        return future
+
+    def _create(self, env_id: EnvID) -> creation.Prefix:
+        environment = self._known.get(env_id) or self._wiring.catalog.find(env_id)
+        if environment is None:
+            raise CreateError(f"the environment {':'.join(env_id[:2])} is not known here", "resolve it again")
+        return creation.create(environment, self._wiring.creator, progress.reporter(self._echo))
+
+    def package_file(self, env_ids: Sequence[Sequence[str]]) -> str | None:
+        """Write the documents of *env_ids* to one file and return its path; None where there are none."""
+        if not env_ids:
+            return None
+        data = package_document([self._known[EnvID(*env_id)] for env_id in env_ids])
+        return str(self._wiring.keep(package_file_key(data), data))
+
+
+def _target(facts: Mapping[str, Any], settings: Settings) -> str | None:
+    """Return the arch that the step's compute decorator gives it; None for a step that runs here."""
+    compute = facts["compute"]
+    named = [name for name in facts["names"] if name in compute or name in settings.remote_commands]
+    return str(compute.get(named[0], "linux-64")) if named else None
+
+
+def _check_kind(ask: Ask, settings: Settings) -> None:
+    if ask.pypi and not settings.pypi:
+        raise InputError("PyPI packages are asked for, and no PyPI resolver is configured", _RESOLVER)
+    if ask.pypi and ask.conda and not settings.mixed:
+        raise InputError("conda and PyPI packages are mixed, and no resolver for that is configured", _RESOLVER)
+
+
+_RESOLVER = "leave METAFLOW_CONDA_PYPI_DEPENDENCY_RESOLVER and METAFLOW_CONDA_MIXED_DEPENDENCY_RESOLVER unset"
+
+
+@contextlib.contextmanager
+def _at(where: str) -> Iterator[None]:
+    """Put the place into the message of an error."""
+    try:
+        yield
+    except ExtensionError as error:
+        raise type(error)(f"{where}: {error.message}", error.hint) from None

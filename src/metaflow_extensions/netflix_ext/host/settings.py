@@ -1,0 +1,161 @@
+"""The configuration, with types and defaults. A bad value is one error that names its variable."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import platformdirs
+
+from ..engine.errors import ExtensionError, SettingError
+from ..engine.platform import ARCHES, VirtualPackage
+from ..engine.request import DEFAULT_INDEX
+from ..engine.secret import has_credentials, strip_credentials
+
+NAMES = (
+    "CONDA_CHANNELS",
+    "CONDA_CHANNEL_ALIAS",
+    "CONDA_ENVS_ROOT",
+    "CONDA_LOCALROOT",
+    "CONDA_DEPENDENCY_RESOLVER",
+    "CONDA_PYPI_DEPENDENCY_RESOLVER",
+    "CONDA_MIXED_DEPENDENCY_RESOLVER",
+    "CONDA_DEFAULT_PYPI_SOURCE",
+    "CONDA_SYS_DEFAULT_PACKAGES",
+    "CONDA_SYS_DEFAULT_GPU_PACKAGES",
+    "CONDA_REMOTE_COMMANDS",
+)
+_SYSTEM = {"__glibc": "CONDA_OVERRIDE_GLIBC", "__cuda": "CONDA_OVERRIDE_CUDA", "__osx": "CONDA_OVERRIDE_OSX"}
+_GPU = "12.4"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The configuration variables of `docs/reference/configuration.md`; ``secrets`` maps clean URLs to full ones."""
+
+    channels: tuple[str, ...]
+    channel_alias: str | None
+    envs_root: Path
+    index: str
+    pypi: bool
+    mixed: bool
+    virtual: Mapping[str, tuple[VirtualPackage, ...]]
+    gpu_virtual: Mapping[str, tuple[VirtualPackage, ...]]
+    remote_commands: tuple[str, ...]
+    secrets: Mapping[str, str]
+
+
+def read(values: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+    """Give types to raw *values*, by name without ``METAFLOW_``; *environ* holds what other tools define."""
+    channels = _list("CONDA_CHANNELS", values) or _split(environ.get("CONDA_CHANNELS", "")) or ("conda-forge",)
+    index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
+    _choice("CONDA_DEPENDENCY_RESOLVER", values, ("rattler",))
+    urls = [url for url in (*channels, index or "") if has_credentials(url)]
+    return Settings(
+        channels=tuple(channel_name(channel) for channel in channels),
+        channel_alias=_url("CONDA_CHANNEL_ALIAS", values),
+        envs_root=_folder("CONDA_ENVS_ROOT", values)
+        or Path(platformdirs.user_cache_dir("metaflow-netflixext")) / "envs",
+        index=strip_credentials(index) if index else DEFAULT_INDEX,
+        pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values, ("uv", "none")) != "none",
+        mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values, ("default", "none")) != "none",
+        virtual=_virtual("CONDA_SYS_DEFAULT_PACKAGES", values, environ),
+        gpu_virtual=_virtual("CONDA_SYS_DEFAULT_GPU_PACKAGES", values, {}) or _default_gpu(environ),
+        remote_commands=_list("CONDA_REMOTE_COMMANDS", values) or ("batch", "kubernetes"),
+        secrets={strip_credentials(url): url for url in urls},
+    )
+
+
+def channel_name(channel: str) -> str:
+    """Return a channel as specs hold it: a name, a clean URL, or a ``file://`` URL for a folder."""
+    text = channel.strip().rstrip("/")
+    if text.startswith(("/", "./", "../", "~")):
+        return Path(text).expanduser().absolute().as_uri()
+    return strip_credentials(text)
+
+
+def _bad(name: str, value: object, may_be: str) -> SettingError:
+    return SettingError(f"METAFLOW_{name} is '{value}', which it cannot be", f"METAFLOW_{name} may be {may_be}")
+
+
+def _choice(name: str, values: Mapping[str, str | None], choices: tuple[str, ...]) -> str:
+    value = values.get(name) or choices[0]
+    if value not in choices:
+        raise _bad(name, value, " or ".join(f"'{choice}'" for choice in choices))
+    return value
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part for part in re.split(r"[,\s]+", text.strip()) if part)
+
+
+def _list(name: str, values: Mapping[str, str | None]) -> tuple[str, ...]:
+    text = (values.get(name) or "").strip()
+    if not text.startswith("["):
+        return _split(text)
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(item, str) and item.strip() for item in found):
+        raise _bad(name, text, "a comma-separated list, or a JSON list of texts")
+    return tuple(item.strip() for item in found)
+
+
+def _url(name: str, values: Mapping[str, str | None]) -> str | None:
+    text = (values.get(name) or "").strip().rstrip("/")
+    if not text:
+        return None
+    if not re.match(r"(?:https?|file)://.", text):
+        raise _bad(name, strip_credentials(text), "a URL that begins with https://, http:// or file://")
+    return text
+
+
+def _folder(name: str, values: Mapping[str, str | None]) -> Path | None:
+    text = (values.get(name) or "").strip()
+    if not text:
+        return None
+    path = Path(text).expanduser()
+    if not path.is_absolute():
+        raise _bad(name, text, "an absolute path of a folder (it is made where there is none)")
+    return path
+
+
+def _virtual(
+    name: str, values: Mapping[str, str | None], environ: Mapping[str, str]
+) -> Mapping[str, tuple[VirtualPackage, ...]]:
+    text = (values.get(name) or "").strip() or "{}"
+    may_be = 'a JSON object such as {"linux-64": {"__glibc": "2.28"}}'
+    try:
+        found = json.loads(text)
+        by_arch = {arch: dict(packages) for arch, packages in found.items()}
+        unknown = [arch for arch in by_arch if arch not in ARCHES]
+        if unknown:
+            raise _bad(name, text, f"{may_be}, for {', '.join(ARCHES)}")
+        for arch in ARCHES:
+            by_arch.setdefault(arch, {}).update(_overrides(arch, environ))
+        return {
+            arch: tuple(VirtualPackage.parse(key, value) for key, value in packages.items())
+            for arch, packages in by_arch.items()
+            if packages
+        }
+    except SettingError:
+        raise
+    except (ExtensionError, ValueError, TypeError, AttributeError):
+        raise _bad(name, text, may_be) from None
+
+
+def _overrides(arch: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """Return what ``CONDA_OVERRIDE_*`` says for *arch*, as conda reads them."""
+    meant = {name: environ[variable] for name, variable in _SYSTEM.items() if environ.get(variable)}
+    return {
+        name: value for name, value in meant.items() if (name == "__osx") == arch.startswith("osx") or name == "__cuda"
+    }
+
+
+def _default_gpu(environ: Mapping[str, str]) -> Mapping[str, tuple[VirtualPackage, ...]]:
+    cuda = VirtualPackage("__cuda", environ.get("CONDA_OVERRIDE_CUDA") or _GPU)
+    return {arch: (cuda,) for arch in ARCHES if arch.startswith("linux")}

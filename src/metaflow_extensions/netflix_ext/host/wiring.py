@@ -1,0 +1,91 @@
+"""The composition root: settings to adapters. Adapters are imported when they are first needed."""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timezone
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ..adapters.folder import FolderStore
+from ..adapters.machine import LocalMachine
+from ..adapters.prefixes import PrefixFolder
+from ..engine.catalog import Catalog
+from ..engine.create import Creator
+from ..engine.resolve import Resolver
+from ..engine.secret import has_credentials, strip_credentials
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from ..adapters.worker import Worker
+
+
+class Wiring:
+    """The engine's parts for one configuration; *root* is the folder of the local catalog."""
+
+    def __init__(self, settings: Settings, root: Path) -> None:
+        self.settings = settings
+        self.machine = LocalMachine(os.environ)
+        self._root = root
+        self._store = FolderStore(root)
+        self.catalog = Catalog(self._store)
+        self.prefixes = PrefixFolder(settings.envs_root)
+        self._secrets = dict(settings.secrets)
+
+    def remember(self, urls: Iterable[str]) -> None:
+        """Keep the credentials in *urls* for talking to those sources, in memory only."""
+        self._secrets.update({strip_credentials(url): url for url in urls if has_credentials(url)})
+
+    def keep(self, key: str, data: bytes) -> Path:
+        """Put *data* into the local store and return the file it is in."""
+        self._store.put(key, data)
+        return self._root / key
+
+    @cached_property
+    def _worker(self) -> Worker:
+        from ..adapters.worker import Worker
+
+        return Worker()
+
+    @cached_property
+    def resolver(self) -> Resolver:
+        """What `engine.resolve.resolve` needs."""
+        from ..adapters.conda import RattlerSolver
+        from ..adapters.pypi import UvSolver
+
+        return Resolver(
+            conda=RattlerSolver(self._worker, channel_alias=self.settings.channel_alias, secrets=self._secrets),
+            pypi=UvSolver(secrets=self._secrets),
+            author=_user(),
+            now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            pypi_names=_pypi_names,
+        )
+
+    @cached_property
+    def creator(self) -> Creator:
+        """What `engine.create.create` needs."""
+        from ..adapters.activation import ShellActivator
+        from ..adapters.prefix import RattlerInstaller
+        from ..adapters.site import UvInstaller
+
+        return Creator(
+            prefixes=self.prefixes,
+            conda=RattlerInstaller(self._worker, secrets=self._secrets),
+            wheels=UvInstaller(secrets=self._secrets),
+            activator=ShellActivator(),
+            machine=self.machine,
+        )
+
+
+def _user() -> str:
+    try:
+        return os.environ.get("METAFLOW_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def _pypi_names() -> Mapping[str, str]:
+    return {}

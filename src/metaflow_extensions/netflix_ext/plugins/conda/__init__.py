@@ -1,0 +1,1 @@
+"""The classes that Metaflow calls: decorators, the environment, the flow-level commands."""

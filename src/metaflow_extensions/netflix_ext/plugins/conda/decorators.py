@@ -1,0 +1,208 @@
+"""The decorators that users write. They hold words; `engine.ask` reads and merges them."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from metaflow.decorators import Decorator, FlowDecorator, StepDecorator
+
+from ...host import compat
+
+_PYTHON = re.compile(r"(?:^|,)\s*python=([^,]*(?:,(?=\s*[<>=!~])[^,]*)*)")
+
+
+class _Words(Decorator):
+    """What all of them share: several on one step or flow add up, and none needs more than our environment."""
+
+    allow_multiple = True
+
+    @classmethod
+    def extract_args_kwargs_from_decorator_spec(cls, deco_spec: Any) -> tuple[list[Any], dict[str, Any]]:
+        """Read a ``--with`` spec; ``python`` stays text, since as a number 3.10 would be 3.1."""
+        args, kwargs = super().extract_args_kwargs_from_decorator_spec(deco_spec)
+        found = _PYTHON.search(deco_spec) if "python" in kwargs else None
+        if found:
+            kwargs["python"] = found.group(1).strip()
+        return args, kwargs
+
+    def is_attribute_user_defined(self, name: Any) -> bool:
+        """Tell whether the user has set the attribute *name* (Metaflow's own decorators have this method)."""
+        return bool(name in self._user_defined_attributes)
+
+
+class _StepWords(_Words, StepDecorator):
+    def step_init(
+        self, flow: Any, graph: Any, step_name: Any, decorators: Any, environment: Any, flow_datastore: Any, logger: Any
+    ) -> None:
+        """Refuse to execute without our environment; commands that only read go on."""
+        compat.require_environment(self.name, environment)
+
+
+class _FlowWords(_Words, FlowDecorator):
+    def flow_init(
+        self,
+        flow: Any,
+        graph: Any,
+        environment: Any,
+        flow_datastore: Any,
+        metadata: Any,
+        logger: Any,
+        echo: Any,
+        options: Any,
+    ) -> None:
+        """Refuse to execute without our environment; commands that only read go on."""
+        compat.require_environment(self.name, environment)
+
+
+_CONDA: dict[str, Any] = {
+    "packages": {},
+    "libraries": {},
+    "channels": [],
+    "python": None,
+    "disabled": None,
+    "pip_packages": {},
+    "pip_sources": [],
+}
+_PYPI: dict[str, Any] = {"packages": {}, "extra_indices": [], "python": None, "disabled": None, "sources": []}
+_SYS: dict[str, Any] = {"packages": {}, "disabled": None}
+
+
+class CondaDecorator(_StepWords):
+    """Specifies the conda packages of the step.
+
+    Several on one step add up; what a step says replaces what `@conda_base` says of the same package.
+
+    Parameters
+    ----------
+    packages : Dict[str, str], default {}
+        Packages by name, or `channel::name`: the version, constraints such as `>=1.2,<2`, or an empty text for any.
+    libraries : Dict[str, str], default {}
+        The same by its older name. When used with packages, packages take precedence.
+    channels : List[str], default []
+        Channels (names, URLs or folders) that come before the configured ones, in order of priority.
+    python : str, optional, default None
+        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
+    disabled : bool, optional, default None
+        If set to True, the step runs in the launching interpreter.
+    pip_packages : Dict[str, str], default {}
+        Deprecated: use `@pypi`.
+    pip_sources : List[str], default []
+        Deprecated: use `@pypi(extra_indices=[...])`.
+    """
+
+    name = "conda"
+    defaults = _CONDA
+
+
+class CondaBaseDecorator(_FlowWords):
+    """Specifies the conda packages of all steps of the flow.
+
+    Parameters
+    ----------
+    packages : Dict[str, str], default {}
+        Packages by name, or `channel::name`: the version, constraints such as `>=1.2,<2`, or an empty text for any.
+    libraries : Dict[str, str], default {}
+        The same by its older name. When used with packages, packages take precedence.
+    channels : List[str], default []
+        Channels (names, URLs or folders) that come before the configured ones, in order of priority.
+    python : str, optional, default None
+        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
+    disabled : bool, optional, default None
+        If set to True, steps run in the launching interpreter unless they say otherwise.
+    pip_packages : Dict[str, str], default {}
+        Deprecated: use `@pypi_base`.
+    pip_sources : List[str], default []
+        Deprecated: use `@pypi_base(extra_indices=[...])`.
+    """
+
+    name = "conda_base"
+    defaults = _CONDA
+
+
+class PypiDecorator(_StepWords):
+    """Specifies the PyPI packages of the step.
+
+    Parameters
+    ----------
+    packages : Dict[str, str], default {}
+        Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
+        constraints, or an empty text for any.
+    extra_indices : List[str], default []
+        Indexes that come after the default one, in order.
+    python : str, optional, default None
+        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
+    disabled : bool, optional, default None
+        If set to True, the step runs in the launching interpreter.
+    sources : List[str], default []
+        Deprecated: use extra_indices.
+    """
+
+    name = "pypi"
+    defaults = _PYPI
+
+
+class PypiBaseDecorator(_FlowWords):
+    """Specifies the PyPI packages of all steps of the flow.
+
+    Parameters
+    ----------
+    packages : Dict[str, str], default {}
+        Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
+        constraints, or an empty text for any.
+    extra_indices : List[str], default []
+        Indexes that come after the default one, in order.
+    python : str, optional, default None
+        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
+    disabled : bool, optional, default None
+        If set to True, steps run in the launching interpreter unless they say otherwise.
+    sources : List[str], default []
+        Deprecated: use extra_indices.
+    """
+
+    name = "pypi_base"
+    defaults = _PYPI
+
+
+class PipDecorator(_StepWords):
+    """Deprecated: the earlier spelling of `@pypi`, with the same parameters."""
+
+    name = "pip"
+    defaults = _PYPI
+
+
+class PipBaseDecorator(_FlowWords):
+    """Deprecated: the earlier spelling of `@pypi_base`, with the same parameters."""
+
+    name = "pip_base"
+    defaults = _PYPI
+
+
+class SysPackagesDecorator(_StepWords):
+    """Specifies what the machine of the step offers, for resolving: conda's virtual packages.
+
+    Parameters
+    ----------
+    packages : Dict[str, str], default {}
+        Exact versions by name, such as `{"__glibc": "2.31", "__cuda": "12.4"}`.
+    disabled : bool, optional, default None
+        If set to True, the step runs in the launching interpreter.
+    """
+
+    name = "sys_packages"
+    defaults = _SYS
+
+
+class SysPackagesBaseDecorator(_FlowWords):
+    """Specifies what the machines of all steps offer, for resolving: conda's virtual packages.
+
+    Parameters
+    ----------
+    packages : Dict[str, str], default {}
+        Exact versions by name, such as `{"__glibc": "2.31", "__cuda": "12.4"}`.
+    disabled : bool, optional, default None
+        If set to True, steps run in the launching interpreter unless they say otherwise.
+    """
+
+    name = "sys_packages_base"
+    defaults = _SYS

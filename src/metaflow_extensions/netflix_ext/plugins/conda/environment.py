@@ -1,0 +1,74 @@
+"""The environments ``conda`` and ``pypi``: what Metaflow asks of them, answered by `host`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metaflow.metaflow_environment import MetaflowEnvironment
+from metaflow.packaging_sys import ContentType
+
+from ...host import client, compat, flow, gate
+
+
+class CondaEnvironment(MetaflowEnvironment):
+    """Every step runs in an environment of its own, resolved when the code package is made.
+
+    Constructed and validated in every process, of every task: neither does any work.
+    """
+
+    TYPE = "conda"
+
+    def __init__(self, flow: Any) -> None:
+        self.flow = flow
+        # Metaflow starts the mappers of a local @parallel step with base_env.executable().
+        self.base_env = MetaflowEnvironment(flow)
+        self.datastore_type = ""
+        self.steps: dict[str, Any] = {}
+        self._service: Any = None
+
+    def validate_environment(self, logger: Any, datastore_type: str) -> None:
+        """Remember the datastore, and refuse to work beside another extension that owns our decorators."""
+        self.datastore_type = datastore_type
+        compat.require_own_plugins()
+
+    def decospecs(self) -> tuple[str, ...]:
+        """Attach the decorator that executes the environment to every step."""
+        return ("conda_env_internal",)
+
+    @property
+    def service(self) -> Any:
+        """What resolves and creates: here, or in the launcher's interpreter where this one cannot."""
+        if self._service is None:
+            self._service = gate.service()
+        return self._service
+
+    def init_environment(self, echo: Any) -> None:
+        """Resolve the environments of all steps; a known one costs a look."""
+        question = flow.question(self.flow, self.datastore_type, force=bool(getattr(self, "_force_rebuild", False)))
+        with compat.user_errors():
+            self.steps = self.service.resolve(question, echo)
+
+    def add_to_package(self) -> list[tuple[str, str, ContentType]]:
+        """Put the resolved environments of this flow into the code package: one file, the same bytes for the same."""
+        with compat.user_errors():
+            path = self.service.package_file(sorted({tuple(step["id"]) for step in self.steps.values() if step["id"]}))
+        return [(path, flow.PACKAGE_FILE, ContentType.OTHER_CONTENT)] if path else []
+
+    def pylint_config(self) -> list[str]:
+        """Silence import errors: packages of steps need not be installed where the flow is launched."""
+        return [*super().pylint_config(), "--disable=F0401"]
+
+    @classmethod
+    def get_client_info(cls, flow_name: str, metadata: dict[str, str]) -> dict[str, Any]:
+        """Answer `Task.environment_info`: the environment that the task ran in."""
+        return client.environment_info(flow_name, metadata, cls.TYPE)
+
+    def executable(self, step_name: str, default: str | None = None) -> Any:
+        """Return the interpreter of commands that Metaflow runs outside of our prefixes."""
+        return self.base_env.executable(step_name, default)
+
+
+class PypiEnvironment(CondaEnvironment):
+    """The same by the name that Metaflow's own environment for `@pypi` has."""
+
+    TYPE = "pypi"

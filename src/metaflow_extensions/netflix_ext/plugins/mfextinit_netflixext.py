@@ -1,0 +1,21 @@
+"""The table of our plug-ins, which Metaflow reads; nothing is imported here."""
+
+STEP_DECORATORS_DESC = [
+    ("conda", ".conda.decorators.CondaDecorator"),
+    ("pypi", ".conda.decorators.PypiDecorator"),
+    ("pip", ".conda.decorators.PipDecorator"),
+    ("sys_packages", ".conda.decorators.SysPackagesDecorator"),
+    ("conda_env_internal", ".conda.internal.CondaEnvInternalDecorator"),
+]
+
+FLOW_DECORATORS_DESC = [
+    ("conda_base", ".conda.decorators.CondaBaseDecorator"),
+    ("pypi_base", ".conda.decorators.PypiBaseDecorator"),
+    ("pip_base", ".conda.decorators.PipBaseDecorator"),
+    ("sys_packages_base", ".conda.decorators.SysPackagesBaseDecorator"),
+]
+
+ENVIRONMENTS_DESC = [
+    ("conda", ".conda.environment.CondaEnvironment"),
+    ("pypi", ".conda.environment.PypiEnvironment"),
+]
