@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import os
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import IO
+from urllib.error import HTTPError
+from urllib.parse import unquote, urlsplit
+from urllib.request import Request, urlopen
 
-from ..engine.errors import ToolError
+from ..engine.errors import ExtensionError, ResolveError, SourceError, ToolError
+from ..engine.platform import version_of
+from ..engine.ports import PypiRequest
 from ..engine.secret import redact, strip_credentials
 from .process import Finished, run
 
@@ -32,8 +40,25 @@ _ALWAYS = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never
 _UNLESS_SET = {"UV_HTTP_RETRIES": "2", "UV_HTTP_CONNECT_TIMEOUT": "5"}
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-_DRAWING = re.compile(r"^[\s×╰─▶│├]*(?:Caused by:|cause:|error:)?\s*")
-_STARTS = re.compile(r"^\s*(?:error:|cause:|Caused by:|×|╰|├)")
+_DRAWING = re.compile(r"^[\s\u00d7\u2500-\u257f\u25b6]*(?:Caused by:|cause:|error:)?\s*")
+_STARTS = re.compile(r"^\s*(?:error:|cause:|Caused by:|\u00d7|\u2570|\u251c)")
+
+_HEADLINE = re.compile(r"No solution found when resolving dependencies.*")
+_REFUSED = re.compile(r"\((\S+)\) (?:could not be queried due to a lack of|returned a (403))")
+_UNKNOWN = re.compile(r"([\w.\-]+) was not found in the (?:package registry|cache|provided)")
+_BROKEN = (
+    "Failed to fetch",
+    "Failed to download",
+    "Unsupported `Content-Type`",
+    "error sending request",
+    "Failed to parse",
+    "Received some unexpected",
+    "Failed to read `--find-links`",
+    "Distribution not found at",
+)
+_UNBUILT = ("Building source distributions", "building from source is disabled", "no usable wheels", "Failed to build")
+_URL = re.compile(r"[a-z]+://[^\s`'\"<>()]+")
+_BLOCK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,21 +129,28 @@ def default_index(program: str) -> str:
 
 
 def complaint(stderr: str) -> Complaint:
-    """Read what uv printed: no colours, no prefixes, wrapped lines joined, warnings left out."""
+    """Read what uv printed: no colours, no prefixes, wrapped lines joined, lists in one line, warnings left out."""
     reasons: list[str] = []
     hints: list[str] = []
     current: list[str] | None = None
+    base, in_list = 0, False
     for line in _ANSI.sub("", stderr).splitlines():
+        text = line.strip()
         if line.startswith("hint:"):
-            hints.append(line.removeprefix("hint:").strip())
-            current = hints
+            hints.append(text.removeprefix("hint:").strip())
+            current, base = hints, 0
         elif _STARTS.match(line):
-            reasons.append(_DRAWING.sub("", line).strip().rstrip(":"))
+            base = len(line) - len(_DRAWING.sub("", line))
+            reasons.append(line[base:].strip())
             current = reasons
-        elif not line.startswith(" ") and line.strip():
+        elif text and not line.startswith(" "):
             current = None
-        elif line.strip() and current:
-            current[-1] = f"{current[-1]} {_DRAWING.sub('', line).strip()}"
+        elif text and current:
+            item = len(line) - len(line.lstrip()) >= base + 4
+            current[-1] += f", {text}" if in_list else f" {text}"
+            in_list = item
+            continue
+        in_list = False
     return Complaint(reasons=tuple(reasons) or (stderr.strip() or "uv gave no reason",), hints=tuple(hints))
 
 
@@ -158,3 +190,154 @@ def secrets_for(urls: Sequence[str], secrets: Mapping[str, str]) -> tuple[str, .
     """Return the URLs of *secrets* that share a host with one of *urls*."""
     hosts = {urlsplit(strip_credentials(url)).netloc for url in urls}
     return tuple(sorted({secret for clean, secret in secrets.items() if urlsplit(clean).netloc in hosts}))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What was asked: *provided* stand-ins, and those of them (*real*) that the index had to know itself."""
+
+    request: PypiRequest
+    provided: tuple[tuple[str, str], ...]
+    real: Mapping[str, str]
+    secrets: Mapping[str, str]
+
+
+def target_of(request: PypiRequest) -> str:
+    """Return the target in words: ``linux-64 (glibc 2.28), Python 3.11.7``."""
+    name = "__osx" if request.arch.startswith("osx") else "__glibc"
+    floor = f"{'macOS' if name == '__osx' else 'glibc'} {version_of(request.virtual, name)}"
+    return f"{request.arch} ({floor}), Python {request.python}"
+
+
+def misfit(name: str, files: str, request: PypiRequest) -> ResolveError:
+    """Return the error for a package whose wheels do not fit the target."""
+    return ResolveError(
+        f"'{name}' has no wheel for {target_of(request)}: there is {files}",
+        "ask for a version, a Python or a platform that has a wheel",
+    )
+
+
+def translated(complaint: Complaint, asked: Asked) -> ExtensionError:
+    """Return the error that *complaint* amounts to."""
+    unsolved = any(_HEADLINE.match(reason) for reason in complaint.reasons)
+    text = redact("\n".join(reason for reason in complaint.reasons if not _HEADLINE.match(reason)))
+    refused = _REFUSED.search(" ".join(complaint.hints))
+    if refused:
+        return _refusal(refused, text)
+    if not unsolved and any(mark in text for mark in _BROKEN):
+        return _broken_index(text, asked.request)
+    unbuilt = any(mark in complaint.text for mark in _UNBUILT)
+    if not unsolved and not unbuilt:
+        return ToolError(f"uv failed: {text}", "if the message does not tell why, report it with `uv --version`")
+    absent = _absent_index(text, asked)
+    if absent:
+        return absent
+    hints = [hint for hint in complaint.hints if "--no-build" not in hint and "--index-strategy" not in hint]
+    message = "\n".join([f"for {target_of(asked.request)}: {text}", *map(redact, hints), *_from_conda(text, asked)])
+    return ResolveError(message, _advice(text, unbuilt, asked))
+
+
+def _refusal(refused: re.Match[str], text: str) -> SourceError:
+    status = "403 Forbidden" if refused.group(2) else "401 Unauthorized"
+    return SourceError(
+        f"the index {redact(refused.group(1))} answers {status}; so: {text}",
+        "check the URL of the index, and the credentials that are configured for it",
+    )
+
+
+def _broken_index(text: str, request: PypiRequest) -> SourceError:
+    urls = [url.rstrip(".,:;)") for url in _URL.findall(text)]
+    known = [strip_credentials(index).rstrip("/") for index in request.indexes if index != "default"]
+    named = [index for index in known if any(url.startswith(index) for url in urls)]
+    who = f"the index {redact(named[0])}" if named else "an index or a link"
+    return SourceError(
+        f"{who} cannot be used: {text}",
+        "check the URL and the network (a proxy, a VPN, credentials), then run the command again",
+    )
+
+
+def _absent_index(text: str, asked: Asked) -> SourceError | None:
+    """Return an error where an unknown project is due to an index that does not exist.
+
+    uv takes 404 for "has no such project"; only the root of an index can tell the two apart, and it is asked only then.
+    """
+    unknown = _UNKNOWN.search(text)
+    if not unknown:
+        return None
+    for index in asked.request.indexes:
+        url = with_credentials(index, asked.secrets)
+        if index.startswith(("http://", "https://")) and status_of(f"{url.rstrip('/')}/") in (404, 410):
+            return SourceError(
+                f"the index {redact(index)} answers 404 Not Found, for itself and for '{unknown.group(1)}'",
+                "check the URL (that of an index mostly ends in /simple) and the spelling of the name",
+            )
+    return None
+
+
+def _from_conda(text: str, asked: Asked) -> list[str]:
+    """Return the sentence that says which names of *text* are conda's."""
+    named = [
+        f"{name} {version}"
+        for name, version in asked.provided
+        if re.search(rf"(?<![\w.\-]){re.escape(name)}(?![\w\-])", text)
+    ]
+    if not named:
+        return []
+    return [f"Supplied by conda, and never replaced: {', '.join(named)}."]
+
+
+def _advice(text: str, unbuilt: bool, asked: Asked) -> str:
+    if any(name in text for name in asked.real):
+        return (
+            f"an extra of {', '.join(asked.real)} is asked for, which conda supplies without extras: ask for the "
+            "packages of that extra by name"
+        )
+    if _from_conda(text, asked):
+        return "change the constraint, or the version that conda is asked for, or take both from PyPI"
+    if unbuilt:
+        return "building from source is not supported yet in this version: ask for a version that has wheels"
+    if _UNKNOWN.search(text):
+        return "check the spelling of the name, and that the index that has it is among the sources"
+    return "loosen a constraint, or choose another Python or platform"
+
+
+def digest_of(url: str) -> tuple[str, int]:
+    """Return the SHA-256 and the size of the file at *url* (credentials allowed). Raises SourceError."""
+    digest, size = hashlib.sha256(), 0
+    try:
+        with closing(_opened(url, timeout=30)) as response:
+            while block := response.read(_BLOCK):
+                digest.update(block)
+                size += len(block)
+    except (OSError, ValueError) as error:
+        raise SourceError(
+            f"the index gives no SHA-256 for {redact(url)}, and the file cannot be fetched to compute it: {error}",
+            "check that the file can be downloaded, or use an index that gives hashes",
+        ) from error
+    return digest.hexdigest(), size
+
+
+def status_of(url: str) -> int:
+    """Return the HTTP status of *url* (credentials allowed), or 0 where there is no answer to speak of."""
+    try:
+        with closing(_opened(url, timeout=5)):
+            return 200
+    except HTTPError as error:
+        error.close()
+        return error.code
+    except (OSError, ValueError):
+        return 0
+
+
+def _opened(url: str, timeout: float) -> IO[bytes]:
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https", "file"):
+        raise ValueError(f"'{parts.scheme}' is no scheme that is read")
+    userinfo, _, host = parts.netloc.rpartition("@")
+    request = Request(parts._replace(netloc=host).geturl())  # noqa: S310 - the scheme is checked above
+    if userinfo:
+        request.add_unredirected_header(
+            "Authorization", f"Basic {base64.b64encode(unquote(userinfo).encode()).decode()}"
+        )
+    response: IO[bytes] = urlopen(request, timeout=timeout)  # noqa: S310
+    return response

@@ -88,4 +88,6 @@ def _user() -> str:
 
 
 def _pypi_names() -> Mapping[str, str]:
-    return {}
+    from metaflow_netflixext_names import PYPI_NAMES
+
+    return PYPI_NAMES
