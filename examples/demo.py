@@ -5,9 +5,10 @@ import json
 import os
 import sys
 
-from metaflow import FlowSpec, conda, pypi, step
+from metaflow import FlowSpec, conda, conda_base, pypi, step
 
-OLDER = os.environ.get("DEMO_PYTHON", "%d.%d" % sys.version_info[:2])
+NEWER = os.environ.get("DEMO_NEWER_PYTHON", f"{sys.version_info[0]}.{sys.version_info[1]}")
+OLDER = os.environ.get("DEMO_PYTHON", NEWER)
 
 
 def imported(*names):
@@ -22,6 +23,7 @@ def imported(*names):
     }
 
 
+@conda_base(python=NEWER)
 class DemoFlow(FlowSpec):
     """A conda-only, a PyPI-only and a mixed step."""
 
