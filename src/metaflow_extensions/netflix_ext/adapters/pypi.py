@@ -156,7 +156,9 @@ class UvSolver:
             if call.constraints:
                 path = Path(scratch, "constraints.txt")
                 path.write_text("".join(f"{line}\n" for line in call.constraints.values()), encoding="utf-8")
-                arguments = [*arguments, "--constraints", str(path)]
+                # An argument hides the variable, and the user's own constraints are to hold as well.
+                files = [str(path), *os.environ.get("UV_CONSTRAINT", "").split()]
+                arguments = [*arguments, *(part for file in files for part in ("--constraints", file))]
             return run_uv(
                 self._uv(), arguments, environment=call.environment, text="".join(f"{line}\n" for line in lines)
             )

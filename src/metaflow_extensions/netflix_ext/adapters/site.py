@@ -24,6 +24,8 @@ from .process import Finished
 from .uv_program import complaint, default_index, find_uv, run_uv, secrets_for, with_credentials
 
 _LONGEST_SHEBANG = 127  # what Linux read before 5.1, the least that scripts must live with
+# uv refuses a lock together with what would change it.
+_NOT_WITH_A_LOCK = ("UV_CONSTRAINT", "UV_OVERRIDE", "UV_EXCLUDE", "UV_BUILD_CONSTRAINT")
 _DIRECT = re.compile(rb"#!(?P<path>[^\n]*)\n")
 _TRAMPOLINE = re.compile(rb"#!/bin/sh\n'''exec' '?(?P<path>[^\n]*?)'? \"\$0\" \"\$@\"\n' '''\n")
 _MISMATCH = re.compile(r"(?:Hash|Size) mismatch for `([^`=]+)==")
@@ -76,16 +78,19 @@ class UvInstaller:
                 *("--preview-features", "pylock", "-r", str(lock)),
             ]
             environment = self._environment(packages)
-            if run_uv(program, [*arguments, "--offline"], environment=environment).returncode == 0:
+            # From the scratch folder, so that no project's settings apply: they may hold constraints too.
+            folder = lock.parent
+            if run_uv(program, [*arguments, "--offline"], environment=environment, folder=folder).returncode == 0:
                 return
-            finished = run_uv(program, arguments, environment=environment)
+            finished = run_uv(program, arguments, environment=environment, folder=folder)
         if finished.returncode != 0:
             raise _translated(finished, packages)
 
     def _environment(self, packages: Sequence[PypiPackage]) -> dict[str, str]:
         """Return the variable that tells uv the credentials: it keeps those of any index for all URLs of the host."""
         needed = secrets_for([package.url for package in packages], self._secrets)
-        return {"UV_INDEX": " ".join(url.replace(" ", "%20") for url in needed)} if needed else {}
+        found = {"UV_INDEX": " ".join(url.replace(" ", "%20") for url in needed)} if needed else {}
+        return {**found, **dict.fromkeys(_NOT_WITH_A_LOCK, "")}
 
 
 def pylock(
@@ -115,9 +120,12 @@ def pylock(
 
 def retarget(stage: Path, final: Path, packages: Iterable[PypiPackage]) -> None:
     """Let the scripts of *packages* in *stage* name the interpreter of *final*, and their records agree."""
-    names = {canonicalize_name(package.name) for package in packages}
+    names = {str(canonicalize_name(package.name)) for package in packages}
     for record in _records(stage, names):
-        rows = list(csv.reader(io.StringIO(record.read_text(encoding="utf-8"))))
+        content = record.read_text(encoding="utf-8")
+        if "/bin/" not in content:
+            continue
+        rows = list(csv.reader(io.StringIO(content)))
         changed = [row for row in rows if row and _rewritten(record.parent.parent, row, stage, final)]
         if changed:
             text = io.StringIO()
@@ -158,6 +166,8 @@ def _records(stage: Path, names: set[str]) -> Iterator[Path]:
 
 
 def _rewritten(site: Path, row: list[str], stage: Path, final: Path) -> bool:
+    if not row[0].startswith(".."):  # thousands of rows are not scripts
+        return False
     path = Path(os.path.normpath(site / row[0]))
     if path.parent != stage / "bin" or not path.is_file():
         return False

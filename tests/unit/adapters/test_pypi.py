@@ -1,0 +1,385 @@
+"""What uv is asked, and what its answers and complaints mean."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaflow_extensions.netflix_ext.adapters.pypi import (
+    UvSolver,
+    annotated,
+    check_links,
+    compile_arguments,
+    distribution_version,
+    packages_of,
+    stub_wheel,
+    uv_platform,
+)
+from metaflow_extensions.netflix_ext.adapters.uv_program import (
+    Asked,
+    complaint,
+    indexes_environment,
+    secrets_for,
+    surroundings,
+    translated,
+    with_credentials,
+)
+from metaflow_extensions.netflix_ext.engine.errors import (
+    ExtensionError,
+    InputError,
+    ResolveError,
+    SourceError,
+    ToolError,
+)
+from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage, virtual_packages
+from metaflow_extensions.netflix_ext.engine.ports import PypiRequest
+from metaflow_extensions.netflix_ext.engine.requirement import PypiRequirement
+
+
+def request(
+    *requirements: str,
+    provided: tuple[tuple[str, str], ...] = (),
+    indexes: tuple[str, ...] = ("default",),
+    arch: str = "linux-64",
+) -> PypiRequest:
+    return PypiRequest(
+        requirements=tuple(PypiRequirement.parse(text) for text in requirements),
+        provided=provided,
+        indexes=indexes,
+        python="3.11.7",
+        arch=arch,
+        virtual=virtual_packages(arch),
+    )
+
+
+def wheel(filename: str, **more: Any) -> dict[str, Any]:
+    return {"url": f"https://files.example/{filename}", "hashes": {"sha256": "ab" * 32}, "size": 7, **more}
+
+
+# Targets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arch", "glibc", "expected"),
+    [
+        ("linux-64", "2.28", "x86_64-manylinux_2_28"),
+        ("linux-64", "2.17", "x86_64-manylinux_2_17"),
+        ("linux-64", "2.30", "x86_64-manylinux_2_28"),
+        ("linux-aarch64", "2.99", "aarch64-manylinux_2_40"),
+        ("osx-64", "", "x86_64-apple-darwin"),
+        ("osx-arm64", "", "aarch64-apple-darwin"),
+    ],
+)
+def test_the_target_is_the_newest_that_uv_knows_and_glibc_reaches(arch: str, glibc: str, expected: str) -> None:
+    """A glibc between two that uv knows counts as the older one."""
+    assert uv_platform(arch, [VirtualPackage("__glibc", glibc)] if glibc else []) == expected
+
+
+def test_a_glibc_older_than_all_wheels_is_refused() -> None:
+    """Nothing that uv knows runs on glibc 2.12."""
+    with pytest.raises(ResolveError, match=r"glibc 2\.12"):
+        uv_platform("linux-64", [VirtualPackage("__glibc", "2.12")])
+
+
+def test_no_index_is_named_on_the_command_line() -> None:
+    """Arguments are public, so that neither indexes nor requirements are among them."""
+    text = " ".join(compile_arguments(request("secret-name", indexes=("https://user:pw@index.example/simple",))))
+    assert "index.example" not in text
+    assert "secret-name" not in text
+
+
+# Links -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "link",
+    [
+        "git+https://code.example/p",
+        "https://x.example/p-1.tar.gz",
+        "file:///some/folder",
+        "ftp://x/p-1-py3-none-any.whl",
+    ],
+)
+def test_a_link_that_is_no_wheel_is_refused_by_name(link: str) -> None:
+    """Sources are not built, and the message says so and names the package."""
+    with pytest.raises(InputError, match=r"'p @ .*building from source is not supported yet"):
+        check_links(request(f"p @ {link}"))
+
+
+def test_a_link_to_a_wheel_of_another_platform_is_refused() -> None:
+    """The message names the package and the platform."""
+    with pytest.raises(ResolveError, match=r"'p' has no wheel for linux-64 \(glibc 2\.28\)"):
+        check_links(request("p @ https://x.example/p-1-cp311-cp311-win_amd64.whl"))
+
+
+def test_a_link_to_what_conda_supplies_is_refused() -> None:
+    """Two files for one distribution cannot both be meant."""
+    with pytest.raises(ResolveError, match=r"conda supplies 1\.0"):
+        check_links(request("p @ https://x.example/p-1-py3-none-any.whl", provided=(("P", "1.0"),)))
+
+
+def test_a_fitting_link_is_accepted_with_quoted_characters_and_a_fragment() -> None:
+    """A local version is quoted in URLs, and hashes come as fragments."""
+    check_links(request("p @ https://x.example/p-1%2Bcpu-py3-none-any.whl#sha256=00"))
+
+
+# Locks -----------------------------------------------------------------------------------------------------------
+
+
+def test_the_best_of_several_wheels_is_taken() -> None:
+    """Of a pure and a compiled wheel of one version, the compiled one is the package."""
+    files = ["p_q-1-py3-none-any.whl", "p_q-1-cp311-cp311-manylinux_2_17_x86_64.whl"]
+    lock = {"packages": [{"name": "P.Q", "version": "1", "wheels": [wheel(file) for file in files]}]}
+    (package,) = packages_of(lock, request())
+    assert (package.name, package.filename, package.sha256, package.size) == ("p-q", files[1], "ab" * 32, 7)
+    assert package.index == "default"
+
+
+def test_an_archive_is_a_direct_link() -> None:
+    """It has no index, and a path becomes a URL."""
+    lock = {"packages": [{"name": "p", "archive": {"path": "/some/p-1-py3-none-any.whl", "hashes": {"sha256": "cd"}}}]}
+    (package,) = packages_of(lock, request())
+    assert (package.url, package.version, package.index) == ("file:///some/p-1-py3-none-any.whl", "1", "")
+
+
+def test_credentials_do_not_come_back() -> None:
+    """What uv writes into URLs is taken off."""
+    lock = {
+        "packages": [{"name": "p", "version": "1", "wheels": [{"url": "https://u:pw@x.example/p-1-py3-none-any.whl"}]}]
+    }
+    assert packages_of(lock, request())[0].url == "https://x.example/p-1-py3-none-any.whl"
+
+
+def test_packages_come_in_the_order_of_their_names() -> None:
+    """The order of uv's answer does not show."""
+    packages = [{"name": name, "version": "1", "wheels": [wheel(f"{name}-1-py3-none-any.whl")]} for name in "cab"]
+    assert [package.name for package in packages_of({"packages": packages}, request())] == ["a", "b", "c"]
+
+
+@pytest.mark.parametrize(
+    ("package", "error", "message"),
+    [
+        ({"name": "p", "version": "1", "sdist": {}}, ResolveError, "'p' has no wheel, and building"),
+        ({"name": "p", "archive": {"url": "https://x/p-1.zip"}}, ResolveError, "'p' has no wheel, and building"),
+        ({"name": "p", "wheels": [wheel("p-1-cp311-cp311-win32.whl")]}, ResolveError, "'p' has no wheel for linux-64"),
+        ({"version": "1"}, ToolError, r"pylock\.packages\[0\]\.name is None"),
+        ({"name": "p", "wheels": [{}]}, ToolError, r"pylock\.packages\[0\]\.wheels\[0\]\.path"),
+        ({"name": "p", "wheels": [wheel("p-1-py3-none-any.whl", size="x")]}, ToolError, r"wheels\[0\]\.size is 'x'"),
+        ("text", ToolError, r"pylock\.packages\[0\] is no table"),
+    ],
+)
+def test_a_faulty_package_is_one_error_that_says_where(package: Any, error: type[ExtensionError], message: str) -> None:
+    """A lock that cannot be used is refused with the path of the fault."""
+    with pytest.raises(error, match=message):
+        packages_of({"packages": [package]}, request())
+
+
+def test_annotations_tell_the_index_of_each_name() -> None:
+    """A slash at the end and credentials make no other index; an index that was not asked for is the default."""
+    text = "a.b==1\n    # from https://one.example/simple/\nc==2\n    # from https://other.example/\nd @ file:///x\n"
+    assert annotated(text, ["https://one.example/simple", "default"]) == {
+        "a-b": "https://one.example/simple",
+        "c": "default",
+    }
+
+
+# Stand-ins -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("conda", "expected"),
+    [
+        ("1.26.4", "1.26.4"),
+        ("2023.7a_1", "2023.7a1"),
+        ("9e", "9"),
+        ("1.1.1w", "1.1.1"),
+        ("2024_03_1", "2024.3.1"),
+        ("x", ""),
+    ],
+)
+def test_conda_versions_become_pep_440(conda: str, expected: str) -> None:
+    """What PEP 440 cannot say is brought as near as it can be, and never crashes."""
+    assert distribution_version(conda) == expected
+
+
+def test_a_stand_in_has_a_name_a_version_and_nothing_else(tmp_path: Path) -> None:
+    """It is a wheel by its name and its metadata, without dependencies, and made once."""
+    path = stub_wheel(tmp_path, "a-b.c", "1.0")
+    assert path.name == "a_b_c-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(path) as archive:
+        metadata = archive.read("a_b_c-1.0.dist-info/METADATA").decode()
+    assert metadata == "Metadata-Version: 2.1\nName: a-b.c\nVersion: 1.0\n"
+    before = path.stat().st_mtime_ns
+    assert stub_wheel(tmp_path, "a-b.c", "1.0").stat().st_mtime_ns == before
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+# Credentials -----------------------------------------------------------------------------------------------------
+
+SECRETS = {
+    "https://x.example/simple/": "https://u:pw@x.example/simple/",
+    "https://t.example/s": "https://t.example/t/tok/s",
+}
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("https://x.example/simple", "https://u:pw@x.example/simple"),
+        ("https://x.example/files/p.whl", "https://u:pw@x.example/files/p.whl"),
+        ("https://t.example/s/p.whl", "https://t.example/t/tok/s/p.whl"),
+        ("https://x.example.evil/simple", "https://x.example.evil/simple"),
+        ("http://x.example/simple", "http://x.example/simple"),
+        ("default", "default"),
+    ],
+)
+def test_credentials_go_to_their_own_server_only(url: str, expected: str) -> None:
+    """Another host, or the same without encryption, gets none."""
+    assert with_credentials(url, SECRETS) == expected
+
+
+def test_only_secrets_of_hosts_in_use_are_handed_over() -> None:
+    """An install from one host is not told the credentials of another."""
+    assert secrets_for(["https://x.example/p.whl"], SECRETS) == ("https://u:pw@x.example/simple/",)
+
+
+def test_older_variables_do_not_add_indexes_to_those_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The user's UV_EXTRA_INDEX_URL and UV_INDEX_URL give way to the spec, other UV_* variables stay."""
+    for name in ("UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_NO_VERIFY_HASHES", "UV_LINK_MODE"):
+        monkeypatch.setenv(name, "copy")
+    found = surroundings(indexes_environment(["https://a/one two"], "https://b"))
+    assert (found["UV_INDEX"], found["UV_DEFAULT_INDEX"]) == ("https://a/one%20two", "https://b")
+    assert found["UV_LINK_MODE"] == "copy"
+    assert not {"UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_NO_VERIFY_HASHES"} & found.keys()
+
+
+# Complaints ------------------------------------------------------------------------------------------------------
+
+CONFLICT = """warning: something else
+\x1b[31merror\x1b[0m: No solution found when resolving dependencies
+  cause: Because only the following versions of q are available:
+             q<=1
+             q>=3
+         we can conclude that q is odd.
+         And because you require q>=2, your requirements are unsatisfiable.
+
+hint: Wheels are available for `q`
+"""
+OLDER = """  \u00d7 No solution found when resolving dependencies:
+  ╰─▶ Because only q<2 is available
+      and you require q>=2, we can conclude that it is over.
+"""
+
+
+def test_a_complaint_loses_its_decoration() -> None:
+    """Colours, prefixes, line breaks and warnings go; lists stay readable; hints are kept apart."""
+    found = complaint(CONFLICT)
+    assert found.reasons[1] == (
+        "Because only the following versions of q are available: q<=1, q>=3, we can conclude that q is odd. "
+        "And because you require q>=2, your requirements are unsatisfiable."
+    )
+    assert found.hints == ("Wheels are available for `q`",)
+    assert not any("\x1b" in reason for reason in found.reasons)
+
+
+def test_the_older_drawing_is_read_too() -> None:
+    """Before 0.13 uv drew a tree."""
+    assert complaint(OLDER).reasons == (
+        "No solution found when resolving dependencies:",
+        "Because only q<2 is available and you require q>=2, we can conclude that it is over.",
+    )
+
+
+def explained(stderr: str, asking: PypiRequest) -> ExtensionError:
+    asked = Asked(request=asking, provided=asking.provided, real={}, secrets={})
+    return translated(complaint(stderr), asked)
+
+
+@pytest.mark.parametrize("stderr", [CONFLICT, OLDER])
+def test_a_conflict_says_what_conda_supplies(stderr: str) -> None:
+    """Of conda's distributions only those in the explanation are named."""
+    error = explained(stderr, request("q>=2", provided=(("q", "1.5"), ("r", "3"))))
+    assert isinstance(error, ResolveError)
+    assert error.message.startswith("for linux-64 (glibc 2.28), Python 3.11.7: Because only")
+    assert error.message.endswith("Supplied by conda, and never replaced: q 1.5.")
+
+
+@pytest.mark.parametrize(
+    ("stderr", "kind", "part"),
+    [
+        (
+            "error: Request failed after 2 retries\n  cause: Failed to fetch: https://u:pw@i.example/s/q/",
+            SourceError,
+            "the index https://i.example/s cannot be used",
+        ),
+        ('error: Unsupported `Content-Type` "a" for `https://i.example/s/q/`.', SourceError, "Content-Type"),
+        (
+            "error: Failed to build `q @ file:///q`\n  cause: Building source distributions for `q` is disabled",
+            ResolveError,
+            "disabled",
+        ),
+        ("error: Something new", ToolError, "uv failed: Something new"),
+        ("", ToolError, "uv gave no reason"),
+    ],
+)
+def test_each_failure_has_its_kind(stderr: str, kind: type[ExtensionError], part: str) -> None:
+    """An index is to blame, or the spec, or the tool; a password never shows and a hint is always there."""
+    error = explained(stderr, request("q", indexes=("https://i.example/s",)))
+    assert type(error) is kind
+    assert part in error.message
+    assert "pw" not in str(error)
+    assert error.hint
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        "hint: An index URL (https://i.example/s) could not be queried due to a lack of valid authentication "
+        "credentials (401 Unauthorized)",
+        "hint: An index (https://i.example/s) returned a 403 Forbidden error. Check that the index URL is correct.",
+    ],
+)
+def test_a_refusal_hides_behind_an_unknown_project(hint: str) -> None:
+    """What uv says is that the project was not found; the reason is the index."""
+    error = explained(
+        f"error: No solution found when resolving dependencies\n  cause: Because q was not found\n\n{hint}",
+        request("q"),
+    )
+    assert isinstance(error, SourceError)
+    assert error.message.startswith("the index https://i.example/s answers 40")
+
+
+# The program -----------------------------------------------------------------------------------------------------
+
+
+def program(folder: Path, script: str) -> str:
+    path = folder / "uv"
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+    return str(path)
+
+
+def test_a_missing_program_is_a_tool_error(tmp_path: Path) -> None:
+    """The path that was tried is named."""
+    with pytest.raises(ToolError, match="cannot be started"):
+        UvSolver(program=str(tmp_path / "uv")).solve(request("q"))
+
+
+def test_a_crash_is_a_tool_error(tmp_path: Path) -> None:
+    """Status 101 is a panic of uv, and its last words are told."""
+    with pytest.raises(ToolError, match="status 101: panicked"):
+        UvSolver(program=program(tmp_path, "echo panicked >&2; exit 101")).solve(request("q"))
+
+
+def test_garbage_is_a_tool_error(tmp_path: Path) -> None:
+    """An answer that is no TOML is not taken for an empty one."""
+    with pytest.raises(ToolError, match="cannot be read"):
+        UvSolver(program=program(tmp_path, "echo '[['")).solve(request("q"))
+
+
+def test_nothing_asked_is_nothing_done(tmp_path: Path) -> None:
+    """Without requirements uv is not started."""
+    assert UvSolver(program=str(tmp_path / "missing")).solve(request(provided=(("numpy", "1"),))) == ()
