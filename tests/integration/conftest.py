@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-
 from tests.channel import Server, ensure, serve
 
 FLOWS = Path(__file__).parent / "flows"

@@ -57,13 +57,23 @@ def _parse(text: str) -> dict[str, str]:
 def _package_variables(prefix: Path) -> dict[str, str]:
     found: dict[str, str] = {}
     for path in sorted((prefix / "etc/conda/env_vars.d").glob("*.json")):
-        found.update(_texts(path, json.loads(path.read_text("utf-8"))))
+        found.update(_texts(path, _read(path)))
     return found
 
 
 def _state_variables(prefix: Path) -> dict[str, str]:
     path = prefix / "conda-meta/state"
-    return _texts(path, json.loads(path.read_text("utf-8")).get("env_vars", {})) if path.is_file() else {}
+    if not path.is_file():
+        return {}
+    state = _read(path)
+    return _texts(path, state.get("env_vars", {}) if isinstance(state, dict) else None)
+
+
+def _read(path: Path) -> object:
+    try:
+        return json.loads(path.read_text("utf-8"))
+    except ValueError:
+        return None
 
 
 def _texts(path: Path, value: object) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
-import tempfile
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,20 +20,30 @@ def write(path: Path, data: bytes, *, overwrite: bool = True) -> None:
     Raises OSError; then nothing of the new content is left behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
         if overwrite:
-            os.replace(name, path)
+            os.replace(aside, path)
             return
-        with contextlib.suppress(FileExistsError):
-            os.link(name, path)
+        _put_there(aside, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(name)
+            os.unlink(aside)
+
+
+def _put_there(aside: Path, path: Path) -> None:
+    try:
+        os.link(aside, path)
+    except FileExistsError:
+        return
+    except OSError:  # some file systems have no hard links
+        if not path.exists():
+            os.replace(aside, path)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..engine.errors import StoreError
+from ..engine.layout import check_key
 from . import disk
 
 
@@ -18,15 +19,15 @@ class FolderStore:
     def get(self, key: str) -> bytes | None:
         """Return the bytes under *key*, or None."""
         try:
-            return (self._root / key).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+            return (self._root / check_key(key)).read_bytes()
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
         except OSError as error:
             raise StoreError(f"'{self._root / key}' cannot be read: {error.strerror}", _ACCESS) from error
 
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*, whole or not at all; without *overwrite* what is there stays."""
-        path = self._root / key
+        path = self._root / check_key(key)
         if not overwrite and path.exists():
             return
         try:
@@ -36,12 +37,16 @@ class FolderStore:
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""
-        folder = self._root / prefix
-        if not folder.is_dir():
+        head = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
+        try:
+            paths = sorted((self._root / head).iterdir())
+        except (FileNotFoundError, NotADirectoryError):
             return
-        for path in sorted(folder.iterdir()):
+        except OSError as error:
+            raise StoreError(f"'{self._root / head}' cannot be read: {error.strerror}", _ACCESS) from error
+        for path in paths:
             if not path.name.startswith("."):
-                yield f"{prefix.rstrip('/')}/{path.name}{'/' if path.is_dir() else ''}".lstrip("/")
+                yield f"{head}{path.name}{'/' if path.is_dir() else ''}"
 
 
 _ACCESS = "check that the folder exists, that you may write there, and that the disk is not full"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Mapping
 
 from ..engine.platform import VirtualPackage, arch_of
@@ -36,7 +37,8 @@ class LocalMachine:
 def _system() -> dict[str, str]:
     if platform.system() == "Darwin":
         return {"__osx": platform.mac_ver()[0]}
-    found = {"__linux": platform.release().partition("-")[0]}
+    kernel = re.match(r"\d+(?:\.\d+)*", platform.release())
+    found = {"__linux": kernel.group() if kernel else "0"}
     with_name = os.confstr("CS_GNU_LIBC_VERSION") if "CS_GNU_LIBC_VERSION" in os.confstr_names else None
     if with_name and with_name.startswith("glibc "):
         found["__glibc"] = with_name.removeprefix("glibc ")

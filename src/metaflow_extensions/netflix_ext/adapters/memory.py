@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..engine.layout import check_key
+
 
 class MemoryStore:
     """Keys and bytes in a dictionary."""
@@ -13,16 +15,16 @@ class MemoryStore:
 
     def get(self, key: str) -> bytes | None:
         """Return the bytes under *key*, or None."""
-        return self._items.get(key)
+        return self._items.get(check_key(key))
 
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*; without *overwrite* what is there stays."""
-        if overwrite or key not in self._items:
+        if check_key(key) not in self._items or overwrite:
             self._items[key] = bytes(data)
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""
-        head = f"{prefix.rstrip('/')}/" if prefix else ""
+        head = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
         found = set()
         for key in self._items:
             if key.startswith(head):

@@ -9,6 +9,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,3 +121,32 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def _shown(command: Sequence[str]) -> str:
     return redact(" ".join(command[:4]) + (" ..." if len(command) > 4 else ""))
+
+
+# Stops being our child at once, so that nobody need wait for it. A shell gives what it starts so no input of ours,
+# unless that is named.
+_APART = 'exec 3<&0; "$@" <&3 3<&- &'
+
+
+def detach(command: Sequence[str], *, environment: Mapping[str, str], text: str) -> None:
+    """Start *command* apart from us, with *text* as its input, and return at once.
+
+    It outlives us, holds no stream or folder of ours, and gets no signal that is meant for us; what it says is lost.
+    Raises ToolError where no program can be started.
+    """
+    try:
+        with tempfile.TemporaryFile() as stdin:
+            stdin.write(text.encode("utf-8"))
+            stdin.seek(0)
+            subprocess.run(
+                ["/bin/sh", "-c", _APART, "sh", *command],
+                stdin=stdin,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env=dict(environment),
+                cwd="/",
+                start_new_session=True,
+                check=True,
+            )
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise ToolError(f"{_shown(command)} cannot be started: {error}") from error

@@ -7,9 +7,11 @@ import hashlib
 import os
 import re
 import sys
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import IO
 from urllib.error import HTTPError
@@ -76,8 +78,18 @@ class Complaint:
         return redact("\n".join((*self.reasons, *self.hints)))
 
 
+_finding = threading.Lock()
+
+
 def find_uv() -> str:
     """Return the path of the program. Raises ToolError where it is not installed."""
+    # Where several threads ask sysconfig first, all but one see it half-filled (CPython 3.11).
+    with _finding:
+        return _find_uv()
+
+
+@cache
+def _find_uv() -> str:
     hint = "reinstall the extension's dependencies: pip install --force-reinstall uv"
     try:
         import uv
@@ -89,6 +101,7 @@ def find_uv() -> str:
         raise ToolError(f"the package uv is installed but its program is missing: {error}", hint) from error
 
 
+@cache
 def uv_version(program: str) -> str:
     """Return the version of *program*."""
     words = run_uv(program, ["--version"]).stdout.split()

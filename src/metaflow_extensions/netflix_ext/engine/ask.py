@@ -11,8 +11,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
-from packaging.utils import canonicalize_name
-
 from .errors import ExtensionError, InputError
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement, python_constraint
@@ -33,6 +31,12 @@ class Ask:
     python: str | None = None
     disabled: bool | None = None
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Every source it names, in requirements too, as the user wrote it: with credentials."""
+        own = [requirement.channel for requirement in self.conda] + [requirement.url for requirement in self.pypi]
+        return (*self.channels, *self.indexes, *filter(None, own))
+
 
 def ask_of(name: str, attributes: Mapping[str, Any]) -> Ask:
     """Read the attributes of the decorator *name* (``conda``, ``pypi_base``, ...); raise InputError with its name.
@@ -47,13 +51,14 @@ def ask_of(name: str, attributes: Mapping[str, Any]) -> Ask:
 
 def _conda(attributes: Mapping[str, Any]) -> Ask:
     packages = {**_pairs(attributes, "libraries"), **_pairs(attributes, "packages")}
+    as_package = packages.pop("python", None)
     pip_packages = _pairs(attributes, "pip_packages")
     return Ask(
         conda=tuple(CondaRequirement.from_pair(name, version) for name, version in packages.items()),
         pypi=tuple(PypiRequirement.from_pair(name, version) for name, version in pip_packages.items()),
         channels=_texts(attributes, "channels"),
         indexes=_texts(attributes, "pip_sources"),
-        python=_python(attributes),
+        python=_same("python", _python(attributes), _python({"python": as_package})),
         disabled=_flag(attributes),
     )
 
@@ -161,8 +166,8 @@ def _same(what: str, first: T | None, second: T | None) -> T | None:
 
 
 def _replace(flow: tuple[_Named, ...], step: tuple[_Named, ...]) -> tuple[_Named, ...]:
-    said = {canonicalize_name(item.name) for item in step}
-    return tuple(item for item in flow if canonicalize_name(item.name) not in said) + step
+    said = {item.name for item in step}
+    return tuple(item for item in flow if item.name not in said) + step
 
 
 def _check_virtual(packages: tuple[VirtualPackage, ...]) -> None:

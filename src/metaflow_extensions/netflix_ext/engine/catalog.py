@@ -21,7 +21,12 @@ class Catalog:
         """Return the environment of that id, or None; raise StoreError where its document is damaged."""
         key = environment_key(env_id)
         data = self._store.get(key)
-        return None if data is None else ResolvedEnvironment.from_bytes(data, key)
+        if data is None:
+            return None
+        found = ResolvedEnvironment.from_bytes(data, key)
+        if found.env_id != env_id:
+            raise StoreError(f"{key}: it holds another environment, {':'.join(found.env_id)}", "resolve it again")
+        return found
 
     def default(self, req_id: str, arch: str) -> ResolvedEnvironment | None:
         """Return what a spec was resolved to last; None where that is unknown, or where its record is damaged.
@@ -37,9 +42,19 @@ class Catalog:
             return None
 
     def add(self, environment: ResolvedEnvironment, *, default: bool = True) -> None:
-        """Keep an environment; with *default* its spec resolves to it from now on."""
+        """Keep an environment; with *default* its spec resolves to it from now on.
+
+        A document that is there already stays, unless it is damaged.
+        """
         env_id = environment.env_id
-        self._store.put(environment_key(env_id), environment.to_bytes())
+        self._store.put(environment_key(env_id), environment.to_bytes(), overwrite=self._damaged(env_id))
         if default:
             pointer = json.dumps({"full_id": env_id.full_id}) + "\n"
             self._store.put(latest_key(env_id.req_id, env_id.arch), pointer.encode(), overwrite=True)
+
+    def _damaged(self, env_id: EnvID) -> bool:
+        try:
+            self.find(env_id)
+        except StoreError:
+            return True
+        return False

@@ -15,7 +15,8 @@ from .platform import VirtualPackage, satisfies
 from .ports import Activator, CondaInstaller, Machine, Prefixes, WheelInstaller
 from .resolved import ResolvedEnvironment
 
-_MANYLINUX = re.compile(r"-[^-]*manylinux_2_(\d+)_")
+_MANYLINUX = re.compile(r"manylinux_2_(\d+)_")
+_LEGACY = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1_": 5}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +58,10 @@ def find(environment: ResolvedEnvironment, prefixes: Prefixes) -> Prefix | None:
         return None
 
 
-def create(environment: ResolvedEnvironment, creator: Creator, report: Reporter) -> Prefix:
+def create(environment: ResolvedEnvironment, creator: Creator, report: Reporter, *, title: str = "Creating") -> Prefix:
     """Return the prefix of *environment*, made now if need be; of several creators one works, the others wait.
+
+    *title* names the work for *report*.
 
     Raises CreateError where this machine cannot run it (said before anything is fetched) or has no room for it,
     PackageError where the bytes of a package are not those that were resolved.
@@ -70,7 +73,16 @@ def create(environment: ResolvedEnvironment, creator: Creator, report: Reporter)
     name = environment.env_id.prefix_name
     with creator.prefixes.lock(name, report):
         found = find(environment, creator.prefixes)
-        return found if found is not None else _build(environment, creator, report)
+        if found is not None:
+            return found
+        report.started(title)
+        try:
+            prefix = _build(environment, creator, report.within(title))
+        except BaseException:
+            report.finished(title, "failed")
+            raise
+        report.finished(title, f"{len(environment.conda) + len(environment.pypi)} packages")
+        return prefix
 
 
 def _build(environment: ResolvedEnvironment, creator: Creator, report: Reporter) -> Prefix:
@@ -120,7 +132,9 @@ def _demands(environment: ResolvedEnvironment) -> list[tuple[str, str, str]]:
             if name in ("__glibc", "__osx", "__linux", "__cuda"):
                 found.append((package.filename, name, constraint.split(" ")[0]))
     for wheel in environment.pypi:
-        minors = [int(minor) for minor in _MANYLINUX.findall(wheel.filename)]
+        tags = wheel.filename.rpartition("-")[2]
+        minors = [int(minor) for minor in _MANYLINUX.findall(tags)]
+        minors += [minor for name, minor in _LEGACY.items() if name in tags]
         if minors:
             found.append((wheel.filename, "__glibc", f">=2.{min(minors)}"))
     return found

@@ -13,16 +13,18 @@ ExtensionError               base: a message, a hint
 
 from __future__ import annotations
 
+from .secret import redact
+
 
 class ExtensionError(Exception):
-    """Say what failed (message) and what to do about it (hint)."""
+    """Say what failed (message) and what to do about it (hint); credentials in URLs are masked in both."""
 
     headline = "Environment error"
 
     def __init__(self, message: str, hint: str = "") -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
+        self.message = redact(message)
+        self.hint = redact(hint)
+        super().__init__(self.message)
 
     def __str__(self) -> str:
         return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message

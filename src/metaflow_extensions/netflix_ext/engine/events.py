@@ -20,3 +20,7 @@ class Reporter:
 
     def note(self, message: str) -> None:
         """Something a user should read, such as a source that was skipped."""
+
+    def within(self, _task: str) -> Reporter:
+        """Return what receives the parts of *task*: by default nobody is told of them."""
+        return Reporter()

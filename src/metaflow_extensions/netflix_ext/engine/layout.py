@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import hashlib
 
+from .errors import StoreError
 from .identity import EnvID
+
+
+def check_key(key: str) -> str:
+    """Return *key*; raise StoreError where it is not relative, or would lead out of the store."""
+    if any(part in ("", ".", "..") for part in key.split("/")) or "\0" in key:
+        raise StoreError(f"'{key}' cannot be a key in a store", "use names separated by '/', without '.' and '..'")
+    return key
 
 
 def environment_key(env_id: EnvID, envs: str = "envs") -> str:

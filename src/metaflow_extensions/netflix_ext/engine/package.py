@@ -56,7 +56,7 @@ class PypiPackage:
 
 
 _Package = TypeVar("_Package", CondaPackage, PypiPackage)
-_TYPES = {"str": str, "int": int, "Tuple[str, ...]": list}
+_TYPES = {"str": str, "int": int, "tuple[str, ...]": list}
 
 
 def package_to_dict(package: CondaPackage | PypiPackage) -> dict[str, Any]:
@@ -80,7 +80,11 @@ def package_from_dict(kind: type[_Package], data: Any, where: str) -> _Package:
                 raise StoreError(f"{where}.{field.name}: missing")
             continue
         value = data[field.name]
-        if not isinstance(value, _TYPES[str(field.type)]):
+        if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool) or not _texts(value):
             raise StoreError(f"{where}.{field.name}: {value!r} is not of type {field.type}")
         values[field.name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
+
+
+def _texts(value: Any) -> bool:
+    return not isinstance(value, list) or all(isinstance(item, str) for item in value)

@@ -55,7 +55,12 @@ class VirtualPackage:
     @classmethod
     def parse(cls, name: str, text: str) -> VirtualPackage:
         """Read the value given for *name*: ``2.28``, ``==2.28`` or ``2.28=0``."""
-        match = re.fullmatch(r"={0,2}\s*(\d[\w.]*)(?:=(\w+))?", str(text).strip())
+        if not isinstance(text, str):
+            raise InputError(
+                f"'{name}': the version {text!r} is not text",
+                f"put it in quotes, such as '{text}'; a number loses its trailing zeros",
+            )
+        match = re.fullmatch(r"={0,2}\s*(\d[\w.]*)(?:=(\w+))?", text.strip())
         if not re.fullmatch(r"__[a-z0-9_]+", name) or not match:
             raise InputError(
                 f"'{name}: {text}' is no virtual package with an exact version",
@@ -108,8 +113,8 @@ def _meets(version: str, part: str) -> bool:
     width = max(len(bound), len(_numbers(version)))
     have = _numbers(version) + (0,) * (width - len(_numbers(version)))
     want = bound + (0,) * (width - len(bound))
-    if operator == "=" or part.strip().endswith("*"):
-        return have[: len(bound)] == bound
+    if operator == "=" or (operator in ("==", "!=") and part.strip().endswith("*")):
+        return (have[: len(bound)] == bound) != (operator == "!=")
     return {
         ">=": have >= want,
         "<=": have <= want,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from .ask import Ask
 from .platform import VirtualPackage
@@ -46,10 +46,10 @@ def request_for(ask: Ask, surroundings: Surroundings, *, arch: str, gpu: bool = 
     pypi = ask.pypi + (tuple(PypiRequirement.from_pair(*need) for need in needs) if pypi_only else ())
     spec = EnvSpec.make(
         python=ask.python or surroundings.python,
-        conda=conda,
-        pypi=pypi,
+        conda=tuple(replace(item, channel=strip_credentials(item.channel)) for item in conda),
+        pypi=tuple(replace(item, url=strip_credentials(item.url)) for item in pypi),
         channels=tuple(strip_credentials(channel) for channel in (*ask.channels, *surroundings.channels)),
-        indexes=tuple(strip_credentials(index) for index in (surroundings.index, *ask.indexes)) if pypi else (),
+        indexes=tuple(strip_credentials(index) for index in (*ask.indexes, surroundings.index)) if pypi else (),
         virtual=_virtual(ask, surroundings, arch, gpu),
     )
     return Request(spec=spec, arch=arch)

@@ -7,15 +7,18 @@ from dataclasses import dataclass, replace
 
 from packaging.markers import InvalidMarker
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from .errors import InputError
 
 _CONDA_NAME = re.compile(r"[a-z0-9_][a-z0-9_.\-]*")
-_CONDA_VERSION = re.compile(r"(?:[<>]=?|[=!]=|~=|=)?\s*v?[0-9a-z_!*][0-9a-z_.+!*\-]*", re.IGNORECASE)
-_BUILD = re.compile(r"[\w.*+\-^$|\[\]()]+")
+_CONDA_PART = re.compile(
+    r"(?P<operator>[<>]=?|[=!]=|~=|=)?(?P<version>\w[\w+!\-]*(?:\.[\w+!\-]+)*)?(?P<star>\.?\*)?", re.ASCII
+)
+_CONDA_BUILD = re.compile(r"(.*[^\s=<>!~,|])(?:\s*=\s*|\s+)([^\s=<>!~,|]+)")
+_PYTHON_PART = re.compile(r"(?P<operator>[<>]=?|[=!]=|~=)?(?P<version>\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?)(?P<star>\.\*)?")
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -35,15 +38,15 @@ class CondaRequirement:
     def from_pair(cls, name: str, version: object) -> CondaRequirement:
         """Read a decorator's ``name: version`` pair; the name may be ``channel::package``."""
         _check_text(name, version, "conda")
-        channel, _, bare = name.rpartition("::")
-        bare = bare.strip().lower()
-        if not _CONDA_NAME.fullmatch(bare):
+        channel, colons, bare = name.rpartition("::")
+        channel, bare = channel.strip(), bare.strip().lower()
+        if not _CONDA_NAME.fullmatch(bare) or bool(colons) != bool(channel) or "::" in channel:
             raise InputError(
                 f"'{name}' is not the name of a conda package",
                 "write 'package' or 'channel::package', and the version apart from it",
             )
-        constraint, build = _conda_version(f"{name}", str(version).strip())
-        return cls(bare, constraint, build, channel.strip())
+        constraint, build = _conda_version(name, str(version).strip())
+        return cls(bare, constraint, build, channel)
 
     @classmethod
     def parse(cls, text: str) -> CondaRequirement:
@@ -56,34 +59,36 @@ class CondaRequirement:
 
 def _conda_version(name: str, text: str) -> tuple[str, str]:
     """Split ``1.2``, ``=1.2=build``, ``>=1,<2 build`` into a normal constraint and a build."""
-    build = ""
-    exact = re.fullmatch(r"(={0,2}\s*[^\s=<>!~,|]+)(?:\s*=\s*|\s+)([^\s=<>!~,|]+)", text)
-    if exact:
-        text, build = exact.group(1), exact.group(2)
-    elif " " in text and re.fullmatch(r"\S+", text.rpartition(" ")[2]) and text.rpartition(" ")[2][0].isalpha():
-        text, _, build = text.rpartition(" ")
-    if text in ("", "*"):
-        return "", build
-    groups = [[part.strip() for part in group.split(",")] for group in text.split("|")]
-    for part in (part for group in groups for part in group):
-        if not _CONDA_VERSION.fullmatch(part):
-            raise InputError(
-                f"'{name}': '{text}' is not a version or a constraint that conda knows",
-                "write for example '1.26', '1.26.*', '>=1.26,<2', or an empty text for any version",
-            )
-    normal = (",".join(sorted({_conda_part(part) for part in group})) for group in groups)
-    return "|".join(normal), build
+    tight = re.sub(r"\s*([,|])\s*", r"\1", re.sub(r"([<>=!~])\s+", r"\1", text))
+    with_build = _CONDA_BUILD.fullmatch(tight)
+    constraint, build = with_build.groups() if with_build else (tight or "*", "")
+    try:
+        groups = [{_conda_part(part) for part in group.split(",")} for group in constraint.split("|")]
+    except ValueError:
+        raise InputError(
+            f"'{name}': '{text}' is not a version or a constraint that conda knows",
+            "write for example '1.26', '1.26.*', '>=1.26,<2', or an empty text for any version",
+        ) from None
+    normal = "" if {"*"} in groups else "|".join(",".join(sorted(group - {"*"})) for group in groups)
+    return normal, "" if build == "*" else build
 
 
 def _conda_part(part: str) -> str:
-    match = re.fullmatch(r"([<>]=?|[=!]=|~=|=)?\s*(.*)", part)
-    assert match is not None
-    operator, version = match.group(1) or "", match.group(2).strip().lower()
-    if operator == "=":
-        return version if version.endswith("*") else f"{version}.*"
-    if operator in ("", "=="):
-        return version if "*" in version else f"=={version}"
-    return f"{operator}{version}"
+    """Return one comparison in its normal form, ``*`` where anything meets it; raise ValueError where it is none."""
+    match = _CONDA_PART.fullmatch(part)
+    if match is None:
+        raise ValueError(part)
+    operator, star = match["operator"] or "", match["star"]
+    version = (match["version"] or "").lower()
+    if not version:
+        if star == "*" and operator in ("", "=", "==", ">="):
+            return "*"
+        raise ValueError(part)
+    if star and operator in (">", "<="):  # as text '>1.2.*' says more than 1.2.9, and solvers read more than 1.2
+        raise ValueError(part)
+    if operator in ("", "=", "==") and (star or operator == "="):
+        return f"{version}.*"
+    return f"{operator or '=='}{version}{'.*' if star and operator == '!=' else ''}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -133,7 +138,7 @@ class PypiRequirement:
             text, _, marker = (part.strip() for part in text.partition(";"))
         if text.startswith("@"):
             return cls.parse(f"{name} {text}")
-        head = cls.parse(f"{name} ; {marker}" if marker and ";" not in name else name)
+        head = cls.parse(f"{name} ; {marker}" if marker else name)
         if not text or text == "*":
             return head
         if head.url or head.specifier:
@@ -159,13 +164,20 @@ def _pypi_version(name: str, text: str) -> str:
 
 
 def _specifier(specifiers: SpecifierSet) -> str:
-    return ",".join(sorted(str(specifier) for specifier in specifiers))
+    return ",".join(sorted({_spelled(specifier) for specifier in specifiers}))
+
+
+def _spelled(specifier: Specifier) -> str:
+    """Return *specifier* with its version as PEP 440 spells it: ``v1.0-RC1`` is ``1.0rc1``."""
+    if specifier.operator == "===" or specifier.version.endswith(".*"):
+        return str(specifier)
+    return f"{specifier.operator}{Version(specifier.version)}"
 
 
 def _check_text(name: object, version: object, world: str) -> None:
     if not isinstance(name, str) or not name.strip():
         raise InputError(f"{name!r} is not the name of a {world} package", "names are text")
-    if isinstance(version, bool) or not isinstance(version, (str, int, float, type(None))):
+    if isinstance(version, bool) or not isinstance(version, (str, int, float)):
         raise InputError(f"'{name}': {version!r} is not a version", "versions are text, such as '1.26'")
     if not isinstance(version, str):
         raise InputError(
@@ -183,14 +195,21 @@ def python_constraint(value: object) -> str:
         )
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"python={value!r} is not a version", "write for example python='3.11'")
-    text = value.strip()
-    if re.fullmatch(r"={0,2}\s*\d+(\.\d+)?", text):
-        return f"{text.lstrip('= ')}.*"
-    if re.fullmatch(r"={0,2}\s*\d+(\.\d+)?\.\*", text):
-        return text.lstrip("= ")
-    if re.fullmatch(r"={0,2}\s*\d+\.\d+\.\w+", text):
-        return f"=={Version(text.lstrip('= '))}"
-    constraint, build = _conda_version("python", text)
+    constraint, build = _conda_version("python", value.strip())
     if build:
-        raise InputError(f"python='{text}' names a build", "write a version or constraints alone")
-    return constraint
+        raise InputError(f"python='{value}' names a build", "write a version or constraints alone")
+    groups = [group.split(",") for group in constraint.split("|")] if constraint else []
+    try:
+        return "|".join(",".join(sorted(map(_python_part, group))) for group in groups)
+    except ValueError:
+        raise InputError(
+            f"python='{value}' is not a version of Python", "write for example '3.11', '3.11.7' or '>=3.10,<3.12'"
+        ) from None
+
+
+def _python_part(part: str) -> str:
+    match = _PYTHON_PART.fullmatch(part)
+    if match is None:
+        raise ValueError(part)
+    short = match["operator"] == "==" and re.fullmatch(r"\d+(?:\.\d+)?", match["version"])
+    return f"{match['version']}.*" if short else part

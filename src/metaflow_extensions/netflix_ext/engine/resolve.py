@@ -46,18 +46,19 @@ def resolve(
 
 
 def _resolve_one(request: Request, steps: Sequence[str], resolver: Resolver, report: Reporter) -> ResolvedEnvironment:
-    title = f"Resolving {_named(steps)} for {request.arch}"
+    title = f"Resolving {named(steps)} for {request.arch}"
     report.started(title)
     try:
         resolved = _solve(request, resolver)
     except ExtensionError as error:
         report.finished(title, "failed")
-        raise type(error)(f"{_named(steps)}, for {request.arch}: {error.message}", error.hint) from error
+        raise type(error)(f"{named(steps)}, for {request.arch}: {error.message}", error.hint) from error
     report.finished(title, f"{len(resolved.conda)} conda, {len(resolved.pypi)} PyPI packages")
     return resolved
 
 
-def _named(steps: Sequence[str]) -> str:
+def named(steps: Sequence[str]) -> str:
+    """Return steps as messages name them."""
     return f"step{'s' if len(steps) > 1 else ''} {', '.join(steps)}"
 
 

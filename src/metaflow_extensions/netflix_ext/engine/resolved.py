@@ -100,7 +100,7 @@ class ResolvedEnvironment:
             req_id=str(ids[0]),
             arch=str(ids[2]),
             spec=_mapping(document, "spec", where),
-            virtual=tuple(str(item) for item in document.get("virtual", ())),
+            virtual=_strings(document, "virtual", where),
             conda=_packages(CondaPackage, document, "conda", where),
             pypi=_packages(PypiPackage, document, "pypi", where),
             provenance=_mapping(document, "provenance", where),
@@ -118,6 +118,13 @@ def _mapping(document: dict[str, Any], key: str, where: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise StoreError(f"{where}.{key}: expected an object", _REPAIR)
     return value
+
+
+def _strings(document: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
+    value = document.get(key)
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise StoreError(f"{where}.{key}: expected a list of texts", _REPAIR)
+    return tuple(value)
 
 
 def _packages(kind: Any, document: dict[str, Any], key: str, where: str) -> tuple[Any, ...]:

@@ -1,21 +1,26 @@
-"""Credentials in URLs: found, taken off, masked."""
+"""Credentials in URLs: found, taken off, masked. Imports on Python 3.7 (step side)."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import urlsplit, urlunsplit
 
-_TOKEN_PATH = re.compile(r"^/t/[^/]+(?=/|$)")
-_URL = re.compile(r"[a-z][a-z0-9+.-]*://[^\s'\"<>]+", re.IGNORECASE)
+# What comes before the last @ of the authority; then conda's token, which is the first part of the path.
+_PARTS = r"(?P<scheme>[a-z][a-z0-9+.\-]{0,30}://)(?P<user>[^\s/?#]*@)?(?P<host>[^\s/?#]*)(?P<token>/t/[^\s/?#]+(?=[\s/?#]|$))?"
+_URL = re.compile(_PARTS, re.IGNORECASE)
 
 
 def strip_credentials(url: str) -> str:
-    """Return *url* without ``user:password@`` and without conda's ``/t/<token>`` path part."""
-    if "://" not in url:
-        return url
-    parts = urlsplit(url)
-    host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=host, path=_TOKEN_PATH.sub("", parts.path)))
+    """Return *url* without ``user:password@`` and without conda's ``/t/<token>`` path part.
+
+    Over ssh the user is part of the address: it stays, its password goes.
+    """
+
+    def strip(match: re.Match[str]) -> str:
+        user = match.group("user") or ""
+        kept = f"{user[:-1].partition(':')[0]}@" if user and _is_ssh(match) else ""
+        return match.group("scheme") + kept + match.group("host")
+
+    return _URL.sub(strip, url, count=1)
 
 
 def has_credentials(url: str) -> bool:
@@ -27,9 +32,13 @@ def redact(text: str) -> str:
     """Return *text* with the credentials of every URL in it masked."""
 
     def mask(match: re.Match[str]) -> str:
-        parts = urlsplit(match.group())
-        userinfo, at, host = parts.netloc.rpartition("@")
-        netloc = f"****@{host}" if at and userinfo else parts.netloc
-        return urlunsplit(parts._replace(netloc=netloc, path=_TOKEN_PATH.sub("/t/****", parts.path)))
+        user = match.group("user") or ""
+        if user and not (_is_ssh(match) and ":" not in user):
+            user = "****@"
+        return match.group("scheme") + user + match.group("host") + ("/t/****" if match.group("token") else "")
 
     return _URL.sub(mask, text)
+
+
+def _is_ssh(match: re.Match[str]) -> bool:
+    return match.group("scheme").lower().endswith("ssh://")

@@ -1,7 +1,9 @@
 """The folder that gives tasks the launcher's Metaflow: keyed by content, so that byte code is compiled once.
 
     <envs root>/.code/<key>/.mf_code/...       Metaflow, its extensions, packaged modules: copies
-    <envs root>/.meta/<key>/                   what Metaflow reads of a code package: INFO, the marker; .mf_code a link
+    <envs root>/.meta/<key>/                   what Metaflow reads of a code package: INFO, the marker
+    <envs root>/.meta/<key>/.mf_code/          links to what lies in the other; a folder of its own, as Metaflow looks
+                                               for INFO by way of its parent
 
 Both are made aside and renamed. Imports on Python 3.7 (step side).
 """
@@ -60,7 +62,7 @@ def _folders(root: str, package: Any) -> tuple[str, str]:
         data = [item for item in compat.content_data(package) if os.path.basename(item[0]) != _CONFIG]
         key = digest([[name, content.decode("utf-8")] for name, content in data] + [code])
         meta = _kept(os.path.join(root, ".meta"), key, lambda folder: _describe(data, code, folder))
-        _known[id(package)] = (os.path.join(code, _CODE), meta)
+        _known[id(package)] = (os.path.join(meta, _CODE), meta)
     return _known[id(package)]
 
 
@@ -102,7 +104,9 @@ def _copy(files: list[tuple[str, str]], folder: str) -> None:
 
 
 def _describe(data: list[tuple[str, bytes]], code: str, folder: str) -> None:
-    os.symlink(os.path.join(code, _CODE), os.path.join(folder, _CODE))
+    os.mkdir(os.path.join(folder, _CODE))
+    for name in os.listdir(os.path.join(code, _CODE)):
+        os.symlink(os.path.join(code, _CODE, name), os.path.join(folder, _CODE, name))
     for name, content in data:
         target = os.path.join(folder, name)
         os.makedirs(os.path.dirname(target), exist_ok=True)

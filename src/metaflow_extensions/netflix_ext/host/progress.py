@@ -21,7 +21,7 @@ class LineReporter(Reporter):
         self._since: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def started(self, task: str, total: int | None = None) -> None:
+    def started(self, task: str, total: int | None = None) -> None:  # noqa: ARG002 - lines show no share
         """Remember when *task* began."""
         with self._lock:
             self._since[task] = time.monotonic()
@@ -39,10 +39,35 @@ class LineReporter(Reporter):
 
 
 class TerminalReporter(LineReporter):
-    """Lines as above, and below them a live row for each task at work."""
+    """Lines as above, and below them a live row for each task at work and for each of its parts."""
 
     def __init__(self, echo: Echo) -> None:
         super().__init__(echo)
+        self.rows = Rows()
+
+    def started(self, task: str, total: int | None = None) -> None:
+        """Show a row for *task*."""
+        super().started(task, total)
+        self.rows.started(task, total)
+
+    def advanced(self, task: str, done: int) -> None:
+        """Move the bar of *task*."""
+        self.rows.advanced(task, done)
+
+    def finished(self, task: str, summary: str = "") -> None:
+        """Take the row of *task* away; the line that stays is printed above the others."""
+        self.rows.finished(task, summary)
+        super().finished(task, summary)
+
+    def within(self, _task: str) -> Reporter:
+        """Return what shows rows and prints no lines."""
+        return self.rows
+
+
+class Rows(Reporter):
+    """Live rows on a terminal, which go when their work is done."""
+
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
@@ -55,30 +80,33 @@ class TerminalReporter(LineReporter):
             transient=True,
         )
         self._rows: dict[str, Any] = {}
+        self._lock = threading.Lock()
 
     def started(self, task: str, total: int | None = None) -> None:
-        """Show a row for *task*."""
-        super().started(task, total)
+        """Show a row."""
         with self._lock:
             if not self._rows:
                 self._progress.start()
             self._rows[task] = self._progress.add_task(task, total=total)
 
     def advanced(self, task: str, done: int) -> None:
-        """Move the bar of *task*."""
+        """Move its bar."""
         with self._lock:
             if task in self._rows:
                 self._progress.update(self._rows[task], completed=done)
 
-    def finished(self, task: str, summary: str = "") -> None:
-        """Take the row of *task* away; the line that stays is printed above the others."""
+    def finished(self, task: str, summary: str = "") -> None:  # noqa: ARG002 - rows have no summary
+        """Take it away."""
         with self._lock:
             row = self._rows.pop(task, None)
             if row is not None:
                 self._progress.remove_task(row)
             if not self._rows:
                 self._progress.stop()
-        super().finished(task, summary)
+
+    def within(self, _task: str) -> Reporter:
+        """Return itself: parts are rows too."""
+        return self
 
 
 def reporter(echo: Echo) -> Reporter:

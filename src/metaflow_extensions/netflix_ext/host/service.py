@@ -16,10 +16,11 @@ from typing import Any
 from ..engine import create as creation
 from ..engine.ask import Ask, ask_of, combine, override
 from ..engine.errors import CreateError, ExtensionError, InputError
+from ..engine.events import Reporter
 from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
 from ..engine.request import Request, Surroundings, request_for
-from ..engine.resolve import resolve
+from ..engine.resolve import named, resolve
 from ..engine.resolved import ResolvedEnvironment, package_document
 from . import compat, progress
 from .settings import NAMES, Settings, channel_name, read
@@ -40,6 +41,8 @@ class Service:
         self._parts: Wiring | None = None
         self._known: dict[EnvID, ResolvedEnvironment] = {}
         self._creating: dict[EnvID, Future[creation.Prefix]] = {}
+        self._steps: dict[EnvID, list[str]] = {}
+        self._reporter: Reporter | None = None
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="create")
         self._echo: progress.Echo = lambda *_, **__: None
 
@@ -120,11 +123,12 @@ class Service:
         )
         missing = {request: steps for request, steps in steps_of.items() if request not in found}
         if missing:
-            report = progress.reporter(self._echo)
-            for request, environment in resolve(missing, self._wiring.resolver, report).items():
+            for request, environment in resolve(missing, self._wiring.resolver, self._report()).items():
                 catalog.add(environment)
                 found[request] = environment
         self._known.update({environment.env_id: environment for environment in found.values()})
+        for request, environment in found.items():
+            self._steps.setdefault(environment.env_id, []).extend(steps_of[request])
         return found
 
     def begin(self, env_id: Sequence[str]) -> None:
@@ -140,16 +144,32 @@ class Service:
         return {"path": str(prefix.path), "python": str(prefix.python), "variables": dict(prefix.variables)}
 
     def _start(self, env_id: EnvID) -> Future[creation.Prefix]:
-        future = self._creating.get(env_id)
-        if future is None:
-            future = self._creating[env_id] = self._pool.submit(self._create, env_id)
-        return future
+        if env_id not in self._creating:
+            found = creation.find(self._environment(env_id), self._wiring.prefixes)
+            if found is not None:
+                self._creating[env_id] = Future()
+                self._creating[env_id].set_result(found)
+            else:
+                report = self._report()
+                creator = self._wiring.creator  # made here: threads would race to make it
+                self._creating[env_id] = self._pool.submit(self._create, env_id, creator, report)
+        return self._creating[env_id]
 
-    def _create(self, env_id: EnvID) -> creation.Prefix:
+    def _create(self, env_id: EnvID, creator: creation.Creator, report: Reporter) -> creation.Prefix:
+        steps = self._steps.get(env_id)
+        title = f"Creating the environment of {named(steps)}" if steps else f"Creating {env_id.prefix_name}"
+        return creation.create(self._environment(env_id), creator, report, title=title)
+
+    def _environment(self, env_id: EnvID) -> ResolvedEnvironment:
         environment = self._known.get(env_id) or self._wiring.catalog.find(env_id)
         if environment is None:
             raise CreateError(f"the environment {':'.join(env_id[:2])} is not known here", "resolve it again")
-        return creation.create(environment, self._wiring.creator, progress.reporter(self._echo))
+        return environment
+
+    def _report(self) -> Reporter:
+        if self._reporter is None:
+            self._reporter = progress.reporter(self._echo)
+        return self._reporter
 
     def package_file(self, env_ids: Sequence[Sequence[str]]) -> str | None:
         """Write the documents of *env_ids* to one file and return its path; None where there are none."""

@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import platformdirs
 
@@ -48,15 +49,16 @@ class Settings:
     secrets: Mapping[str, str]
 
 
-def read(values: Mapping[str, str | None], environ: Mapping[str, str]) -> Settings:
+def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     """Give types to raw *values*, by name without ``METAFLOW_``; *environ* holds what other tools define."""
+    alias = _url("CONDA_CHANNEL_ALIAS", values)
     channels = _list("CONDA_CHANNELS", values) or _split(environ.get("CONDA_CHANNELS", "")) or ("conda-forge",)
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
     _choice("CONDA_DEPENDENCY_RESOLVER", values, ("rattler",))
-    urls = [url for url in (*channels, index or "") if has_credentials(url)]
+    urls = [url.rstrip("/") for url in (*channels, index or "", alias or "") if has_credentials(url)]
     return Settings(
         channels=tuple(channel_name(channel) for channel in channels),
-        channel_alias=_url("CONDA_CHANNEL_ALIAS", values),
+        channel_alias=strip_credentials(alias) if alias else None,
         envs_root=_folder("CONDA_ENVS_ROOT", values)
         or Path(platformdirs.user_cache_dir("metaflow-netflixext")) / "envs",
         index=strip_credentials(index) if index else DEFAULT_INDEX,
@@ -81,8 +83,14 @@ def _bad(name: str, value: object, may_be: str) -> SettingError:
     return SettingError(f"METAFLOW_{name} is '{value}', which it cannot be", f"METAFLOW_{name} may be {may_be}")
 
 
-def _choice(name: str, values: Mapping[str, str | None], choices: tuple[str, ...]) -> str:
-    value = values.get(name) or choices[0]
+def _text(name: str, values: Mapping[str, Any]) -> str:
+    """Return a value as text: Metaflow's configuration files may hold lists and objects where variables hold JSON."""
+    value = values.get(name)
+    return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
+
+
+def _choice(name: str, values: Mapping[str, Any], choices: tuple[str, ...]) -> str:
+    value = _text(name, values) or choices[0]
     if value not in choices:
         raise _bad(name, value, " or ".join(f"'{choice}'" for choice in choices))
     return value
@@ -92,8 +100,8 @@ def _split(text: str) -> tuple[str, ...]:
     return tuple(part for part in re.split(r"[,\s]+", text.strip()) if part)
 
 
-def _list(name: str, values: Mapping[str, str | None]) -> tuple[str, ...]:
-    text = (values.get(name) or "").strip()
+def _list(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+    text = _text(name, values)
     if not text.startswith("["):
         return _split(text)
     try:
@@ -105,17 +113,17 @@ def _list(name: str, values: Mapping[str, str | None]) -> tuple[str, ...]:
     return tuple(item.strip() for item in found)
 
 
-def _url(name: str, values: Mapping[str, str | None]) -> str | None:
-    text = (values.get(name) or "").strip().rstrip("/")
+def _url(name: str, values: Mapping[str, Any]) -> str | None:
+    text = _text(name, values).rstrip("/")
     if not text:
         return None
     if not re.match(r"(?:https?|file)://.", text):
-        raise _bad(name, strip_credentials(text), "a URL that begins with https://, http:// or file://")
+        raise _bad(name, text, "a URL that begins with https://, http:// or file://")
     return text
 
 
-def _folder(name: str, values: Mapping[str, str | None]) -> Path | None:
-    text = (values.get(name) or "").strip()
+def _folder(name: str, values: Mapping[str, Any]) -> Path | None:
+    text = _text(name, values)
     if not text:
         return None
     path = Path(text).expanduser()
@@ -125,9 +133,9 @@ def _folder(name: str, values: Mapping[str, str | None]) -> Path | None:
 
 
 def _virtual(
-    name: str, values: Mapping[str, str | None], environ: Mapping[str, str]
+    name: str, values: Mapping[str, Any], environ: Mapping[str, str]
 ) -> Mapping[str, tuple[VirtualPackage, ...]]:
-    text = (values.get(name) or "").strip() or "{}"
+    text = _text(name, values) or "{}"
     may_be = 'a JSON object such as {"linux-64": {"__glibc": "2.28"}}'
     try:
         found = json.loads(text)
@@ -150,12 +158,20 @@ def _virtual(
 
 def _overrides(arch: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return what ``CONDA_OVERRIDE_*`` says for *arch*, as conda reads them."""
-    meant = {name: environ[variable] for name, variable in _SYSTEM.items() if environ.get(variable)}
-    return {
-        name: value for name, value in meant.items() if (name == "__osx") == arch.startswith("osx") or name == "__cuda"
-    }
+    own = ("__osx", "__cuda") if arch.startswith("osx") else ("__glibc", "__cuda")
+    return {name: _override(name, environ) for name in own if environ.get(_SYSTEM[name])}
+
+
+def _override(name: str, environ: Mapping[str, str]) -> str:
+    text = environ[_SYSTEM[name]]
+    try:
+        return VirtualPackage.parse(name, text).version
+    except ExtensionError:
+        raise SettingError(
+            f"{_SYSTEM[name]} is '{text}', which it cannot be", f"{_SYSTEM[name]} may be a version such as '2.28'"
+        ) from None
 
 
 def _default_gpu(environ: Mapping[str, str]) -> Mapping[str, tuple[VirtualPackage, ...]]:
-    cuda = VirtualPackage("__cuda", environ.get("CONDA_OVERRIDE_CUDA") or _GPU)
+    cuda = VirtualPackage("__cuda", _override("__cuda", environ) if environ.get(_SYSTEM["__cuda"]) else _GPU)
     return {arch: (cuda,) for arch in ARCHES if arch.startswith("linux")}

@@ -58,7 +58,7 @@ class Wiring:
 
         return Resolver(
             conda=RattlerSolver(self._worker, channel_alias=self.settings.channel_alias, secrets=self._secrets),
-            pypi=UvSolver(secrets=self._secrets),
+            pypi=UvSolver(self._secrets, stubs=self.settings.envs_root / ".stubs"),
             author=_user(),
             now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pypi_names=_pypi_names,
@@ -74,7 +74,7 @@ class Wiring:
         return Creator(
             prefixes=self.prefixes,
             conda=RattlerInstaller(self._worker, secrets=self._secrets),
-            wheels=UvInstaller(secrets=self._secrets),
+            wheels=UvInstaller(self._secrets),
             activator=ShellActivator(),
             machine=self.machine,
         )

@@ -129,7 +129,7 @@ class PypiDecorator(_StepWords):
         Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
         constraints, or an empty text for any.
     extra_indices : List[str], default []
-        Indexes that come after the default one, in order.
+        Indexes that come before the default one, in order of priority.
     python : str, optional, default None
         Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
     disabled : bool, optional, default None
@@ -151,7 +151,7 @@ class PypiBaseDecorator(_FlowWords):
         Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
         constraints, or an empty text for any.
     extra_indices : List[str], default []
-        Indexes that come after the default one, in order.
+        Indexes that come before the default one, in order of priority.
     python : str, optional, default None
         Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
     disabled : bool, optional, default None

@@ -1,0 +1,222 @@
+"""Solve conda requirements with py-rattler, and say in a user's words why that failed."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from ..engine.errors import ExtensionError, InputError, ResolveError, SourceError
+from ..engine.package import CondaPackage
+from ..engine.platform import ARCHES
+from ..engine.ports import CondaRequest
+from ..engine.requirement import CondaRequirement
+from ..engine.secret import has_credentials, strip_credentials
+from .worker import ERRORS, Worker, WorkerError
+
+# Long enough for the unsharded metadata of a big channel over a slow line; a refused connection fails in 3 s.
+_TIMEOUT = 600.0
+_SHOWN_VERSIONS = 8
+
+# What a message of py-rattler says of a channel, in our words, and what to do; the first that matches counts.
+_NETWORK = "check the address and the network, and HTTPS_PROXY where there is a proxy"
+_FAULTS = (
+    (r"\((401|403|407) ", "refuses access", "give its credentials: https://user:password@host/channel or a token"),
+    (
+        r"could not find subdir",
+        "is not a conda channel, or has gone",
+        "check its name, and the spelling of its address",
+    ),
+    (r"certificate", "cannot be trusted", "set SSL_CERT_FILE to a file with the certificates of your network"),
+    (r"status server error", "is out of order", "try again later"),
+    (r"\(Connect\)|dns error|timed out|sending request|no answer within", "cannot be reached", _NETWORK),
+    (r"decode|parse|deserialize|invalid|expected", "answers with what is no conda metadata", "check its address"),
+    (r"", "cannot be read", "check its address"),
+)
+_MASKED_TOKEN = re.compile(r"/t/[^/\s]+(?=/)")
+
+
+class RattlerSolver:
+    """Solves in *worker*, with strict channel priority and `pip` where a channel has one for the Python.
+
+    Args:
+        worker: Where py-rattler runs.
+        channel_alias: The URL or folder below which channels named by a bare name lie; py-rattler's default if None.
+        secrets: URLs without credentials to the same with credentials; looked up when a request is made.
+        timeout: Seconds that one solve may take, metadata included.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        channel_alias: str | None = None,
+        secrets: Mapping[str, str] | None = None,
+        timeout: float = _TIMEOUT,
+    ) -> None:
+        self._worker = worker
+        self._alias = channel_alias
+        self._secrets = secrets if secrets is not None else {}
+        self._timeout = timeout
+
+    def solve(self, request: CondaRequest) -> tuple[CondaPackage, ...]:
+        """Return one package a name, in an order in which they can be linked.
+
+        Raises ResolveError with the solver's explanation and what the channels have instead, SourceError that names
+        the channel that failed.
+        """
+        asked = self._asked(request)
+        try:
+            records = self._worker.request("solve", asked)
+        except WorkerError as error:
+            raise self._explained(error, request, asked) from error
+        return tuple(package_of(record) for record in records)
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the version of py-rattler."""
+        try:
+            return dict(self._worker.request("versions", {}))
+        except WorkerError as error:
+            raise error.translated() from error
+
+    def _asked(self, request: CondaRequest) -> dict[str, Any]:
+        named = [requirement.channel for requirement in request.requirements if requirement.channel]
+        own = {strip_credentials(url): url for url in (*request.channels, *named) if has_credentials(url)}
+        return {
+            "specs": [_spec(requirement) for requirement in request.requirements],
+            "channels": [_channel(channel) for channel in request.channels],
+            "arch": request.arch,
+            "virtual": [[package.name, package.version, package.build] for package in request.virtual],
+            "alias": _alias(self._alias) if self._alias else "",
+            "root": os.getcwd(),
+            "secrets": {**self._secrets, **own},
+            "timeout": self._timeout,
+        }
+
+    def _explained(self, error: WorkerError, request: CondaRequest, asked: dict[str, Any]) -> ExtensionError:
+        kind = ERRORS.get(error.kind)
+        if kind is ResolveError:
+            return self._unsatisfiable(error, request, asked)
+        if kind is SourceError or error.kind == "Stalled":
+            return _bad_source(error, error.details.get("channels", []))
+        if kind is InputError:
+            return InputError(
+                f"py-rattler does not understand a requirement: {error.message.strip()}",
+                "the requirements are: " + ", ".join(f"'{requirement}'" for requirement in request.requirements),
+            )
+        return error.translated()
+
+    def _unsatisfiable(self, error: WorkerError, request: CondaRequest, asked: dict[str, Any]) -> ResolveError:
+        text = error.message.removeprefix("Cannot solve the request because of:").strip()
+        message = f"no set of conda packages for {request.arch} satisfies the requirements:\n{text}"
+        try:
+            found = self._worker.request("look", {**asked, "arches": list(ARCHES)})
+        except WorkerError:  # the explanation above stands without it
+            found = []
+        facts = [fact for entry in found if (fact := _fact(entry, request))]
+        return ResolveError("\n".join([message, *(f"- {fact}" for fact in facts)]), _hint(text, found, request))
+
+
+def package_of(record: Mapping[str, Any]) -> CondaPackage:
+    """Return the package that a record of py-rattler (its JSON) describes, without credentials."""
+    noarch = record.get("noarch")
+    return CondaPackage(
+        name=record["name"],
+        version=record["version"],
+        build=record["build"],
+        build_number=record["build_number"],
+        subdir=record["subdir"],
+        channel=strip_credentials(record.get("channel") or ""),
+        filename=record["fn"],
+        url=strip_credentials(record["url"]),
+        sha256=record.get("sha256") or "",
+        md5=record.get("md5") or "",
+        size=record.get("size") or 0,
+        noarch=noarch if isinstance(noarch, str) else "generic" if noarch else "",
+        depends=tuple(record.get("depends") or ()),
+        constrains=tuple(record.get("constrains") or ()),
+        python_site_packages_path=record.get("python_site_packages_path") or "",
+        purls=tuple(record.get("purls") or ()),
+        license=record.get("license") or "",
+        timestamp=record.get("timestamp") or 0,
+    )
+
+
+def _spec(requirement: CondaRequirement) -> dict[str, str]:
+    parts = (requirement.name, requirement.constraint or "*", requirement.build)
+    return {
+        "name": requirement.name,
+        "text": " ".join(part for part in parts if part),
+        "channel": _channel(requirement.channel) if requirement.channel else "",
+    }
+
+
+def _channel(channel: str) -> str:
+    return os.path.expanduser(channel) if channel.startswith("~") else strip_credentials(channel)
+
+
+def _alias(alias: str) -> str:
+    url = alias if "://" in alias else Path(alias).expanduser().absolute().as_uri()
+    return strip_credentials(url).rstrip("/") + "/"
+
+
+def _bad_source(error: WorkerError, channels: Iterable[tuple[str, str]]) -> SourceError:
+    lines = error.message.strip().splitlines()
+    text = _MASKED_TOKEN.sub("", error.message)
+    guilty = [name for name, url in channels if _names(text, url)] or [name for name, _ in channels]
+    fault, hint = next((fault, hint) for pattern, fault, hint in _FAULTS if re.search(pattern, error.message))
+    who = "channel" if len(guilty) == 1 else "one of the channels"
+    return SourceError(f"{who} {_list(guilty)} {fault}: {_cause(lines)}", hint)
+
+
+def _names(text: str, url: str) -> bool:
+    bare = url.rstrip("/")
+    where = unquote(urlsplit(bare).path) if bare.startswith("file:") else bare
+    return bool(re.search(rf"{re.escape(where)}(?=[/'\s])", text)) or f"{bare}/" in text
+
+
+def _cause(lines: list[str]) -> str:
+    last = lines[-1].removeprefix("Caused by: ") if lines else "no reason given"
+    return last if len(lines) < 2 or "://" in last else f"{last} ({lines[0]})"
+
+
+def _fact(found: Mapping[str, Any], request: CondaRequest) -> str:
+    """Return what the channels have of one requirement that nothing meets, or nothing."""
+    name = found["name"]
+    if found["versions"]:
+        return "" if found["met"] else f"versions of {name} there: {_some(name, found['versions'])}"
+    if found["platforms"]:
+        return f"{name} is there for {_list(found['platforms'])} alone, not for {request.arch}"
+    similar = f"; names like it: {', '.join(found['similar'])}" if found["similar"] else ""
+    return (
+        f"no channel has a package named {name} (looked in {_list(map(strip_credentials, request.channels))}){similar}"
+    )
+
+
+def _some(name: str, versions: list[str]) -> str:
+    if name == "python":  # the minor version is what users choose
+        versions = list(dict.fromkeys(".".join(version.split(".")[:2]) for version in versions))
+        return ", ".join(versions)
+    more = "..., " if len(versions) > _SHOWN_VERSIONS else ""
+    return more + ", ".join(versions[-_SHOWN_VERSIONS:])
+
+
+def _hint(text: str, found: list[dict[str, Any]], request: CondaRequest) -> str:
+    virtual = sorted(set(re.findall(r"\b__[a-z0-9_]+", text)))
+    if virtual:
+        have = ", ".join(f"{package.name} {package.version}" for package in request.virtual) or "none"
+        return f"the virtual packages of the target are: {have}; give others by @sys_packages"
+    if any(entry["versions"] and not entry["met"] for entry in found):
+        return "ask for a version that is there, or add a channel that has it"
+    if any(entry["platforms"] for entry in found):
+        return f"add a channel that builds it for {request.arch}, or leave it out there"
+    if any(not entry["versions"] for entry in found):
+        return "check the spelling, or add the channel that has it; what is on PyPI alone belongs to @pypi"
+    return "loosen one of the requirements that are named above"
+
+
+def _list(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names) or "(none)"

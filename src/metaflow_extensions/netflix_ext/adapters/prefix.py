@@ -1,0 +1,174 @@
+"""Link conda packages into a folder with py-rattler; every package is what its hash says."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from ..engine.errors import CreateError, ExtensionError, PackageError
+from ..engine.events import Reporter
+from ..engine.package import CondaPackage, package_to_dict
+from .worker import Worker, WorkerError
+
+Validation = Literal["skip", "fast", "full"]
+
+DOWNLOAD = "download conda packages"
+LINK = "link conda packages"
+
+_PATIENCE = 120.0
+_DISK = re.compile(
+    r"No space left|Read-only file system|Permission denied|Disk quota|Not a directory|Too many open files|"
+    r"File name too long|Input/output error|Operation not permitted"
+)
+_MISMATCH = re.compile(r"hash mismatch when extracting (?P<url>\S+) to .*: expected (?P<want>\w+), got (?P<got>\w+)")
+_FETCH = re.compile(r"failed to fetch (?P<file>\S+)")
+_HASH_HINT = (
+    "nothing was installed from it. Either the file was replaced at its source since the environment was resolved, and "
+    "resolving again with --force takes the new one, or somebody tampers with it on the way"
+)
+
+
+class RattlerInstaller:
+    """Links in *worker*, from rattler's package cache; scripts of packages are not run.
+
+    An archive is hashed whenever it comes from a channel (a folder too), before anything of it enters the cache.
+    What was extracted before is checked by *validation*. ``full`` hashes each cached file once a worker: it finds what
+    was changed since, such as through a file of another prefix (they are hard links), and fetches that package again;
+    it costs 0.1 to 0.15 s for 213 MB in 7,500 files on two cores. ``fast`` (0.08 s) finds only files that are missing,
+    ``skip`` (rattler's own default) none.
+
+    Args:
+        worker: Where py-rattler runs.
+        secrets: URLs without credentials to the same with credentials; looked up when a request is made.
+        packages: The package cache; the one that pixi and all of rattler share if None.
+        validation: How a cached package is checked.
+        patience: Seconds in which a download must bring a byte.
+    """
+
+    def __init__(
+        self,
+        worker: Worker,
+        *,
+        secrets: Mapping[str, str] | None = None,
+        packages: Path | None = None,
+        validation: Validation = "full",
+        patience: float = _PATIENCE,
+    ) -> None:
+        self._worker = worker
+        self._secrets = secrets if secrets is not None else {}
+        self._packages = packages
+        self._validation = validation
+        self._patience = patience
+
+    def install(self, packages: tuple[CondaPackage, ...], stage: Path, final: Path, report: Reporter) -> None:
+        """Fill the empty folder *stage* with *packages*, with *final* as the path that files name.
+
+        Raises PackageError where a package cannot be fetched or its bytes are not those resolved, CreateError where
+        this machine cannot hold it.
+        """
+        for package in packages:
+            if not (package.sha256 or package.md5):
+                raise PackageError(
+                    f"{package.filename} has no hash in {package.channel}, so that its bytes cannot be checked",
+                    "ask the owner of the channel to index it again",
+                )
+        progress = _Progress(report, packages)
+        try:
+            self._worker.request(
+                "install",
+                {
+                    "records": [package_to_dict(package) for package in packages],
+                    "target": str(stage),
+                    "final": str(final),
+                    "packages": str(self._packages.absolute()) if self._packages else "",
+                    "secrets": dict(self._secrets),
+                    "validation": self._validation,
+                    "patience": self._patience,
+                },
+                on_event=progress.event,
+                before_retry=lambda: _empty(stage),
+            )
+        except WorkerError as error:
+            raise _explained(error, packages, stage) from error
+        finally:
+            progress.end()
+
+
+class _Progress:
+    """Turns the worker's counts into two tasks; that of downloads begins when there is something to download."""
+
+    def __init__(self, report: Reporter, packages: tuple[CondaPackage, ...]) -> None:
+        self._report = report
+        self._downloading = False
+        self._linked = 0
+        report.started(LINK, len(packages))
+
+    def event(self, counts: Mapping[str, Any]) -> None:
+        if counts["downloaded"]:
+            if not self._downloading:
+                self._downloading = True
+                self._report.started(DOWNLOAD)
+            self._report.advanced(DOWNLOAD, counts["downloaded"])
+        self._linked = counts["linked"]
+        self._report.advanced(LINK, self._linked)
+
+    def end(self) -> None:
+        if self._downloading:
+            self._report.finished(DOWNLOAD)
+        self._report.finished(LINK, f"{self._linked} packages")
+
+
+def _explained(error: WorkerError, packages: tuple[CondaPackage, ...], stage: Path) -> ExtensionError:
+    text = error.message.strip()
+    mismatch = _MISMATCH.search(text)
+    if mismatch:
+        want, got = mismatch["want"], mismatch["got"]
+        return PackageError(
+            f"{_file(text, packages)} is not the package that was resolved: "
+            f"expected {_algorithm(want)} {want}, got {got}, from {mismatch['url']}",
+            _HASH_HINT,
+        )
+    if error.kind not in ("InstallerError", "Stalled"):
+        return error.translated(f"'{stage}': ")
+    cache = error.details.get("packages", "")
+    if _DISK.search(text) or not (_FETCH.search(text) or error.kind == "Stalled"):
+        where = (
+            f"'{cache}' (the package cache)" if _FETCH.search(text) or "cache" in text.splitlines()[0] else f"'{stage}'"
+        )
+        return CreateError(
+            f"packages cannot be written to {where}: {_flat(text)}",
+            "check that there is room, and that the folder may be written to",
+        )
+    return PackageError(
+        f"{_file(text, packages)} cannot be fetched: {_flat(text)}",
+        "check the network and that the source still has it; run again to go on where this stopped",
+    )
+
+
+def _file(text: str, packages: tuple[CondaPackage, ...]) -> str:
+    """Return the URL of the package that *text* is about, or its file name, or a word for all of them."""
+    fetch = _FETCH.search(text)
+    if not fetch:
+        return "a package"
+    return next((package.filename for package in packages if package.filename == fetch["file"]), fetch["file"])
+
+
+def _flat(text: str) -> str:
+    lines = [line.removeprefix("Caused by: ").strip() for line in text.splitlines()]
+    return ": ".join(dict.fromkeys(line for line in lines if not _FETCH.match(line)))
+
+
+def _algorithm(digest: str) -> str:
+    return "md5" if len(digest) == 32 else "sha256"
+
+
+def _empty(folder: Path) -> None:
+    for entry in os.scandir(folder) if folder.is_dir() else ():
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)

@@ -1,0 +1,167 @@
+"""Stand-ins for what lies behind the ports: canned answers, and a record of what was asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from metaflow_extensions.netflix_ext.engine.create import Creator
+from metaflow_extensions.netflix_ext.engine.errors import ResolveError
+from metaflow_extensions.netflix_ext.engine.events import Reporter
+from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
+from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage
+from metaflow_extensions.netflix_ext.engine.ports import CondaRequest, Prefixes, PypiRequest
+from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
+
+
+def conda_package(name: str, version: str = "1.0", **facts: object) -> CondaPackage:
+    """Return a package whose hash follows from its name and version."""
+    filename = f"{name}-{version}-0.conda"
+    values: dict[str, object] = {
+        "build": "0",
+        "build_number": 0,
+        "subdir": "linux-64",
+        "channel": "https://example.org/channel",
+        "filename": filename,
+        "url": f"https://example.org/channel/linux-64/{filename}",
+        "sha256": filename.encode().hex()[:64].ljust(64, "0"),
+        "size": len(filename),
+    }
+    return CondaPackage(name=name, version=version, **{**values, **facts})  # type: ignore[arg-type]
+
+
+def wheel(name: str, version: str = "1.0", tag: str = "py3-none-any") -> PypiPackage:
+    """Return a wheel whose hash follows from its name and version."""
+    filename = f"{name}-{version}-{tag}.whl"
+    return PypiPackage(
+        name=name,
+        version=version,
+        filename=filename,
+        url=f"https://example.org/{filename}",
+        sha256=filename.encode().hex()[:64].ljust(64, "1"),
+        size=len(filename),
+        index="default",
+    )
+
+
+PYTHON = conda_package("python", "3.11.7")
+
+
+def resolved(
+    *conda: CondaPackage, pypi: Sequence[PypiPackage] = (), arch: str = "linux-64", req_id: str = "a" * 40
+) -> ResolvedEnvironment:
+    """Return an environment of Python and the given packages."""
+    return ResolvedEnvironment.make(
+        req_id=req_id,
+        arch=arch,
+        spec={"python": "3.11.*"},
+        virtual=("__unix=0=0",),
+        conda=(PYTHON, *conda),
+        pypi=tuple(pypi),
+        provenance={"by": "someone", "on": "2024-01-01T00:00:00+00:00"},
+    )
+
+
+@dataclass
+class FakeCondaSolver:
+    """Picks the packages of `index` that are asked for, in any version; says no to the others."""
+
+    index: Mapping[str, CondaPackage] = field(default_factory=lambda: {"python": PYTHON})
+    asked: list[CondaRequest] = field(default_factory=list)
+
+    def solve(self, request: CondaRequest) -> tuple[CondaPackage, ...]:
+        self.asked.append(request)
+        missing = [item.name for item in request.requirements if item.name not in self.index]
+        if missing:
+            raise ResolveError(f"nothing provides {', '.join(missing)}", "ask for something else")
+        return tuple(self.index[item.name] for item in request.requirements)
+
+    def versions(self) -> Mapping[str, str]:
+        return {"fake-conda": "1"}
+
+
+@dataclass
+class FakePypiSolver:
+    """Picks a pure wheel for whatever is asked and not provided."""
+
+    asked: list[PypiRequest] = field(default_factory=list)
+    error: Exception | None = None
+
+    def solve(self, request: PypiRequest) -> tuple[PypiPackage, ...]:
+        self.asked.append(request)
+        if self.error is not None:
+            raise self.error
+        provided = {name for name, _ in request.provided}
+        return tuple(wheel(item.name) for item in request.requirements if item.name not in provided)
+
+    def versions(self) -> Mapping[str, str]:
+        return {"fake-pypi": "2"}
+
+
+@dataclass
+class FakeInstaller:
+    """Writes a file for each package; raises `error` once it has written them."""
+
+    error: BaseException | None = None
+    calls: int = 0
+
+    def install(
+        self, packages: Sequence[CondaPackage | PypiPackage], stage: Path, final: Path, report: Reporter
+    ) -> None:
+        self.calls += 1
+        for package in packages:
+            (stage / package.filename).write_text(str(final))
+        if self.error is not None:
+            raise self.error
+
+
+@dataclass
+class FakeActivator:
+    """Says that activating sets one variable."""
+
+    error: Exception | None = None
+
+    def variables(self, stage: Path, final: Path) -> Mapping[str, str]:
+        if self.error is not None:
+            raise self.error
+        return {"HELLO": str(final)}
+
+
+@dataclass
+class FakeMachine:
+    """A machine of your choice."""
+
+    name: str = "linux-64"
+    glibc: str = "2.28"
+
+    def arch(self) -> str:
+        return self.name
+
+    def virtual(self) -> tuple[VirtualPackage, ...]:
+        return (VirtualPackage("__glibc", self.glibc),) if self.glibc else ()
+
+
+def creator(prefixes: Prefixes, **parts: object) -> Creator:
+    """Return what creating needs, with fakes for all that is not given."""
+    values: dict[str, object] = {
+        "conda": FakeInstaller(),
+        "wheels": FakeInstaller(),
+        "activator": FakeActivator(),
+        "machine": FakeMachine(),
+    }
+    return Creator(prefixes=prefixes, **{**values, **parts})  # type: ignore[arg-type]
+
+
+class Recorder(Reporter):
+    """Remembers what was reported."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.tasks: list[tuple[str, str]] = []
+
+    def finished(self, task: str, summary: str = "") -> None:
+        self.tasks.append((task, summary))
+
+    def note(self, message: str) -> None:
+        self.notes.append(message)

@@ -1,0 +1,106 @@
+"""From what a step asks for to a spec."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from metaflow_extensions.netflix_ext.engine.ask import Ask, ask_of
+from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage
+from metaflow_extensions.netflix_ext.engine.request import Request, Surroundings, request_for
+
+GLIBC, CUDA = VirtualPackage("__glibc", "2.17"), VirtualPackage("__cuda", "12.4")
+AROUND = Surroundings(
+    python="3.11.*",
+    channels=("conda-forge",),
+    needs={"requests": ">=2.21.0"},
+    virtual={"linux-64": (GLIBC,)},
+    gpu_virtual={"linux-64": (CUDA,)},
+)
+
+
+def request(name: str = "conda", *, arch: str = "linux-64", gpu: bool = False, **attributes: Any) -> Request:
+    """Return the request of a step with one decorator."""
+    return request_for(ask_of(name, attributes), AROUND, arch=arch, gpu=gpu)
+
+
+def test_a_step_without_words_gets_an_environment() -> None:
+    """Python of the launcher, Metaflow's own needs, the configured channel: all from conda."""
+    made = request_for(Ask(), AROUND, arch="linux-64")
+
+    assert made.arch == "linux-64"
+    assert made.spec.python == "3.11.*"
+    assert [str(item) for item in made.spec.conda] == ["requests >=2.21.0"]
+    assert made.spec.channels == ("conda-forge",)
+    assert (made.spec.pypi, made.spec.indexes) == ((), ())
+
+
+def test_needs_go_where_the_packages_are() -> None:
+    """A PyPI-only spec stays PyPI-only; in a mixed one Metaflow's needs come from conda."""
+    only = request("pypi", packages={"a": "1"}).spec
+    mixed = request("conda", packages={"b": "1"}, pip_packages={"a": "1"}).spec
+
+    assert [str(item) for item in only.pypi] == ["a==1", "requests>=2.21.0"]
+    assert only.kind == "pypi-only"
+    assert [str(item) for item in mixed.conda] == ["b ==1", "requests >=2.21.0"]
+    assert [str(item) for item in mixed.pypi] == ["a==1"]
+
+
+def test_a_pin_of_the_user_stays_beside_the_need() -> None:
+    """What the user asks of a package that Metaflow needs is added to the need, not replaced by it."""
+    spec = request("conda", packages={"requests": "2.31"}).spec
+
+    assert [str(item) for item in spec.conda] == ["requests ==2.31", "requests >=2.21.0"]
+
+
+def test_sources_of_the_step_come_first() -> None:
+    """Channels of the step precede the configured ones; the index precedes what the step adds."""
+    spec = request(
+        "conda", channels=["mine", "conda-forge"], pip_packages={"a": "1"}, pip_sources=["https://x.example"]
+    ).spec
+
+    assert spec.channels == ("mine", "conda-forge")
+    assert spec.indexes == ("default", "https://x.example")
+
+
+def test_no_secret_enters_a_spec() -> None:
+    """Credentials in channels, indexes, links and channels of packages change neither the spec nor its id."""
+
+    def spec(user: str) -> Any:
+        return request_for(
+            ask_of(
+                "conda",
+                {
+                    "packages": {f"https://{user}c.example/x::numpy": "1"},
+                    "channels": [f"https://{user}a.example/ch"],
+                    "pip_packages": {"p": f"@ https://{user}d.example/p.whl"},
+                    "pip_sources": [f"https://{user}b.example/simple"],
+                },
+            ),
+            Surroundings(python="3.11.*", channels=(f"https://{user}e.example",), index=f"https://{user}f.example"),
+            arch="linux-64",
+        ).spec
+
+    assert spec("user:s3cret@") == spec("")
+    assert spec("user:s3cret@").req_id == spec("other@").req_id
+    assert "s3cret" not in json.dumps(spec("user:s3cret@").to_dict())
+
+
+def test_virtual_packages_by_precedence() -> None:
+    """``@sys_packages`` replaces what a GPU brings, which replaces what is configured for the platform."""
+    asked = {"packages": {"__glibc": "2.35"}}
+
+    assert request().spec.virtual == (GLIBC,)
+    assert request(gpu=True).spec.virtual == (CUDA, GLIBC)
+    assert request("sys_packages", **asked).spec.virtual == (VirtualPackage("__glibc", "2.35"),)
+    assert request("sys_packages", packages={"__cuda": "11.8"}, gpu=True).spec.virtual == (
+        VirtualPackage("__cuda", "11.8"),
+        GLIBC,
+    )
+    assert request(arch="osx-64", gpu=True).spec.virtual == ()
+
+
+def test_the_python_of_the_step_wins() -> None:
+    """``python=`` replaces that of the launcher; any version means that of the launcher."""
+    assert request(python="3.9").spec.python == "3.9.*"
+    assert request(python="*").spec.python == "3.11.*"
