@@ -8,8 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-
-from .conftest import FLOWS, Project
+from tests.project import FLOWS, Project
 
 pytestmark = pytest.mark.slow
 
@@ -107,9 +106,10 @@ def test_requirements_from_base_class_mutator_and_config(project: Project) -> No
     """A base class's, a FlowMutator's and a Config's words all reach the step."""
     project.run(FLOWS / "words.py")
 
-    assert project.latest(
-        "WordsFlow", "[run['start'].task['saw'].data, run['end'].task['saw'].data]"
-    ) == [["2.1.2", True, [3, 11]], ["2.1.2", [3, 9]]]
+    assert project.latest("WordsFlow", "[run['start'].task['saw'].data, run['end'].task['saw'].data]") == [
+        ["2.1.2", True, [3, 11]],
+        ["2.1.2", [3, 9]],
+    ]
 
 
 def test_with_adds_to_what_the_step_says(project: Project) -> None:

@@ -68,6 +68,10 @@ class EverythingFlow(FlowSpec):
     def collect(self, inputs):
         self.results = sorted(result for item in inputs for result in item.results)
         self.work_where = inputs[0].work_where
+        self.next(self.fork)
+
+    @step
+    def fork(self):
         self.next(self.many, num_parallel=2)
 
     @parallel
@@ -90,8 +94,9 @@ class EverythingFlow(FlowSpec):
     @step
     def risky(self):
         self.said = subprocess.run(["hello-tool"], capture_output=True, text=True, check=True).stdout
+        if self.said:
+            raise RuntimeError("caught")
         self.next(self.end)
-        raise RuntimeError("caught")
 
     @step
     def end(self):

@@ -54,13 +54,13 @@ def test_a_pin_of_the_user_stays_beside_the_need() -> None:
 
 
 def test_sources_of_the_step_come_first() -> None:
-    """Channels of the step precede the configured ones; the index precedes what the step adds."""
+    """Channels and indexes of the step precede the configured ones."""
     spec = request(
         "conda", channels=["mine", "conda-forge"], pip_packages={"a": "1"}, pip_sources=["https://x.example"]
     ).spec
 
     assert spec.channels == ("mine", "conda-forge")
-    assert spec.indexes == ("default", "https://x.example")
+    assert spec.indexes == ("https://x.example", "default")
 
 
 def test_no_secret_enters_a_spec() -> None:

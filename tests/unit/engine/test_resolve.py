@@ -95,11 +95,11 @@ def test_errors_of_the_index_keep_their_class() -> None:
 
 def test_an_answer_without_python_is_refused() -> None:
     """Channels that give no Python cannot run a step."""
+    asked = request()
+    without = FakeCondaSolver({"python": conda_package("pypy")})
+
     with pytest.raises(ResolveError, match="no Python"):
-        asked = request()
-        resolve(
-            {asked: ["s"]}, resolver(FakeCondaSolver({"python": conda_package("pypy")}), FakePypiSolver()), Reporter()
-        )
+        resolve({asked: ["s"]}, resolver(without, FakePypiSolver()), Reporter())
 
 
 @pytest.mark.parametrize(

@@ -158,7 +158,7 @@ class Worker:
             self._owner, self._lock, self._connection = os.getpid(), threading.Lock(), None
         with self._lock:
             if self._connection is None:
-                self._connection = _Connection(self._command(), _environment(os.environ))
+                self._connection = _Connection(self._command(), worker_environment(os.environ))
                 # Runs at exit too, and before the interpreter takes the reader thread down.
                 weakref.finalize(self, self._connection.leave)
             return self._connection
@@ -219,7 +219,11 @@ class _Connection:
     def __init__(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
         self._owner = os.getpid()
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed at the end
-        self._pipe = _ClosedPipe(command, environment=environment, log=self._log)
+        try:
+            self._pipe = _ClosedPipe(command, environment=environment, log=self._log)
+        except BaseException:
+            self._log.close()
+            raise
         self._lock = threading.Lock()
         self._waiting: dict[int, SimpleQueue[dict[str, Any] | None]] = {}
         self._count = 0
@@ -298,7 +302,7 @@ def _result(answer: Mapping[str, Any]) -> Any:
     return answer["result"]
 
 
-def _environment(given: Mapping[str, str]) -> dict[str, str]:
+def worker_environment(given: Mapping[str, str]) -> dict[str, str]:
     """Return *given* for the worker: no Python settings of ours, and the certificates that `requests` would use."""
     kept = {name: value for name, value in given.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
     bundle = given.get("REQUESTS_CA_BUNDLE") or given.get("CURL_CA_BUNDLE") or ""

@@ -82,6 +82,23 @@ def require_own_plugins() -> None:
             )
 
 
+def flow_decorators(flow: Any) -> list[list[Any]]:
+    """Return the flow-level decorators of *flow*'s class and its bases: a list a class, the most basic one first.
+
+    Metaflow's own view drops a base's decorator where the class has one of the same name.
+    """
+    from metaflow.flowspec import FlowSpec, FlowStateItems
+
+    levels = []
+    for cls in reversed(type(flow).__mro__):
+        if cls is not FlowSpec and issubclass(cls, FlowSpec):
+            found = cls._flow_state.self_data.get(FlowStateItems.FLOW_DECORATORS) or {}
+            levels.append([deco for decos in found.values() for deco in decos])
+    for deco in (deco for level in levels for deco in level):
+        deco.external_init()
+    return levels
+
+
 def needs(datastore: str) -> dict[str, str]:
     """Return the packages that Metaflow itself needs in an environment, by name, with their constraints."""
     from metaflow.metaflow_config import get_pinned_conda_libs

@@ -19,23 +19,25 @@ _GPU_DECORATORS = ("resources", "batch", "kubernetes")
 def question(flow: Any, datastore: str, *, force: bool) -> dict[str, Any]:
     """Return what `host.service.Service.resolve` needs to know of *flow*, in JSON's types.
 
-    ``steps`` maps each step to its decorators' (name, attributes), the arch of its compute decorator or None, and
-    whether it asks for a GPU.
+    ``flow`` holds the (name, attributes) of flow-level decorators, a list a class, base classes first. ``steps`` maps
+    each step to its decorators' (name, attributes), the names of all of them, the arch that each compute decorator
+    gives, and whether it asks for a GPU.
     """
-    flow_words = [
-        [deco.name, _plain(deco.attributes)]
-        for decos in flow._flow_decorators.values()
-        for deco in decos
-        if deco.name.endswith("_base") and deco.name[: -len("_base")] in _WORDS
-    ]
     return {
         "datastore": datastore,
         "force": force,
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "needs": compat.needs(datastore),
-        "flow": flow_words,
+        "flow": [
+            [[deco.name, _plain(deco.attributes)] for deco in level if _base_word(deco.name)]
+            for level in compat.flow_decorators(flow)
+        ],
         "steps": {step.__name__: _step(step.decorators) for step in flow},
     }
+
+
+def _base_word(name: str) -> bool:
+    return name.endswith("_base") and name[: -len("_base")] in _WORDS
 
 
 def _step(decorators: list[Any]) -> dict[str, Any]:

@@ -73,7 +73,10 @@ class Service:
     def _requests(
         self, question: Mapping[str, Any], settings: Settings
     ) -> tuple[dict[str, Request | None], dict[str, bool]]:
-        flow = combine(self._asks("flow", question["flow"]))
+        with _at("the flow"):
+            flow = Ask()
+            for words in question["flow"]:
+                flow = override(flow, combine(self._asks(words)))
         surroundings = Surroundings(
             python=f"{question['python']}.*",
             channels=settings.channels,
@@ -85,8 +88,8 @@ class Service:
         requests: dict[str, Request | None] = {}
         local: dict[str, bool] = {}
         for step, facts in question["steps"].items():
-            with _at(step):
-                ask = override(flow, combine(self._asks(f"step {step}", facts["words"])))
+            with _at(f"step {step}"):
+                ask = override(flow, combine(self._asks(facts["words"])))
                 target = _target(facts, settings)
                 arch = target or self._wiring.machine.arch()
                 _check_kind(ask, settings)
@@ -94,18 +97,15 @@ class Service:
                 requests[step] = None if ask.disabled else request_for(ask, surroundings, arch=arch, gpu=facts["gpu"])
         return requests, local
 
-    def _asks(self, where: str, words: Sequence[Sequence[Any]]) -> list[Ask]:
+    def _asks(self, words: Sequence[Sequence[Any]]) -> list[Ask]:
         found = []
         for name, attributes in words:
             if name in _DEPRECATED:
-                self._echo(f"    @{name} is deprecated ({where}): use {_DEPRECATED[name]}", bold=False)
+                self._echo(f"    @{name} is deprecated: use {_DEPRECATED[name]}", bold=False)
             for word in attributes:
                 if word in _DEPRECATED_WORDS:
-                    self._echo(
-                        f"    {word} of @{name} is deprecated ({where}): use {_DEPRECATED_WORDS[word]}", bold=False
-                    )
-            with _at(where):
-                ask = ask_of(name, attributes)
+                    self._echo(f"    {word} of @{name} is deprecated: use {_DEPRECATED_WORDS[word]}", bold=False)
+            ask = ask_of(name, attributes)
             self._wiring.remember((*ask.channels, *ask.indexes))
             found.append(replace(ask, channels=tuple(channel_name(channel) for channel in ask.channels)))
         return found
@@ -175,7 +175,7 @@ class Service:
         """Write the documents of *env_ids* to one file and return its path; None where there are none."""
         if not env_ids:
             return None
-        data = package_document([self._known[EnvID(*env_id)] for env_id in env_ids])
+        data = package_document([self._environment(EnvID(*env_id)) for env_id in env_ids])
         return str(self._wiring.keep(package_file_key(data), data))
 
 

@@ -1,0 +1,102 @@
+"""A user's folder, in which commands are run as a user runs them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.channel import Server
+
+FLOWS = Path(__file__).parent / "integration" / "flows"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How a command ended; `output` is both streams."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+    @property
+    def output(self) -> str:
+        return self.stdout + self.stderr
+
+
+@dataclass
+class Project:
+    """A user's folder: its own local datastore, catalog and prefixes."""
+
+    root: Path
+    variables: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def envs(self) -> Path:
+        return Path(self.variables["METAFLOW_CONDA_ENVS_ROOT"])
+
+    @property
+    def catalog(self) -> Path:
+        return self.root / ".metaflow" / "conda_v2"
+
+    def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
+        return {**os.environ, **self.variables, **(extra or {})}
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.root / name
+        path.write_text(text)
+        return path
+
+    def command(self, *words: str, variables: Mapping[str, str] | None = None, timeout: float = 300) -> Finished:
+        done = subprocess.run(
+            [sys.executable, *words],
+            cwd=self.root,
+            env=self.environment(variables),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        return Finished(done.returncode, done.stdout, done.stderr)
+
+    def flow(self, script: Path | str, *words: str, variables: Mapping[str, str] | None = None) -> Finished:
+        """Run a flow's command with --environment=conda."""
+        return self.command(str(script), "--environment=conda", *words, variables=variables)
+
+    def run(self, script: Path | str, *words: str, variables: Mapping[str, str] | None = None) -> Finished:
+        """Run a flow, which must succeed."""
+        done = self.flow(script, "run", *words, variables=variables)
+        assert done.returncode == 0, done.output
+        return done
+
+    def latest(self, flow: str, expression: str) -> object:
+        """Evaluate *expression*, with `run` the latest run of *flow*, in a process with Metaflow's client."""
+        program = (
+            "import json, sys; from metaflow import Flow, namespace; namespace(None); "
+            f"run = Flow({flow!r}).latest_run; print('ANSWER' + json.dumps({expression}))"
+        )
+        done = self.command("-c", program)
+        assert done.returncode == 0, done.output
+        return json.loads(done.stdout.rpartition("ANSWER")[2])
+
+
+def project_at(root: Path, server: Server, envs: Path) -> Project:
+    """Return a user's folder whose channel and index are *server*'s."""
+    return Project(
+        root,
+        {
+            "METAFLOW_CONDA_CHANNELS": server.channel,
+            "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": server.simple,
+            "METAFLOW_CONDA_ENVS_ROOT": str(envs),
+            "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root),
+            "METAFLOW_DEFAULT_DATASTORE": "local",
+            "METAFLOW_DEFAULT_METADATA": "local",
+            "METAFLOW_HOME": str(root / "home"),
+            "METAFLOW_USER": "tester",
+            "NO_PROXY": "127.0.0.1",
+        },
+    )

@@ -1,0 +1,182 @@
+"""The configuration: every variable by its default, a good value and a bad one."""
+
+from __future__ import annotations
+
+import ast
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaflow_extensions.netflix_ext import host
+from metaflow_extensions.netflix_ext.engine.errors import SettingError
+from metaflow_extensions.netflix_ext.engine.platform import ARCHES, VirtualPackage
+from metaflow_extensions.netflix_ext.host.settings import NAMES, Settings, channel_name, read
+
+CONFIG = Path(host.__file__).parents[1] / "config" / "mfextinit_netflixext.py"
+GLIBC = {"linux-64": (VirtualPackage("__glibc", "2.31"),)}
+DEFAULT_GPU = {arch: (VirtualPackage("__cuda", "12.4"),) for arch in ARCHES if arch.startswith("linux")}
+
+# variable, good value, the field it sets, what it sets it to, its default
+GOOD: list[tuple[str, Any, str, object, object]] = [
+    ("CONDA_CHANNELS", "a, b", "channels", ("a", "b"), ("conda-forge",)),
+    ("CONDA_CHANNELS", '["a", "b"]', "channels", ("a", "b"), ("conda-forge",)),
+    ("CONDA_CHANNELS", ["a", "b"], "channels", ("a", "b"), ("conda-forge",)),
+    ("CONDA_CHANNELS", "  ", "channels", ("conda-forge",), ("conda-forge",)),
+    ("CONDA_CHANNEL_ALIAS", "https://a.example/", "channel_alias", "https://a.example", None),
+    ("CONDA_ENVS_ROOT", "/some/where", "envs_root", Path("/some/where"), None),
+    ("CONDA_DEPENDENCY_RESOLVER", "rattler", "pypi", True, True),
+    ("CONDA_PYPI_DEPENDENCY_RESOLVER", "none", "pypi", False, True),
+    ("CONDA_PYPI_DEPENDENCY_RESOLVER", "uv", "pypi", True, True),
+    ("CONDA_MIXED_DEPENDENCY_RESOLVER", "none", "mixed", False, True),
+    ("CONDA_DEFAULT_PYPI_SOURCE", "https://a.example/simple/", "index", "https://a.example/simple", "default"),
+    ("CONDA_SYS_DEFAULT_PACKAGES", '{"linux-64": {"__glibc": "2.31"}}', "virtual", GLIBC, {}),
+    ("CONDA_SYS_DEFAULT_PACKAGES", {"linux-64": {"__glibc": "2.31"}}, "virtual", GLIBC, {}),
+    ("CONDA_SYS_DEFAULT_GPU_PACKAGES", '{"linux-64": {"__glibc": "2.31"}}', "gpu_virtual", GLIBC, DEFAULT_GPU),
+    ("CONDA_REMOTE_COMMANDS", "batch,mine", "remote_commands", ("batch", "mine"), ("batch", "kubernetes")),
+]
+BAD: list[tuple[str, Any]] = [
+    ("CONDA_CHANNELS", '["a", 3]'),
+    ("CONDA_CHANNELS", '["a"'),
+    ("CONDA_CHANNEL_ALIAS", "a.example"),
+    ("CONDA_ENVS_ROOT", "relative/folder"),
+    ("CONDA_DEPENDENCY_RESOLVER", "mamba"),
+    ("CONDA_DEPENDENCY_RESOLVER", 3),
+    ("CONDA_PYPI_DEPENDENCY_RESOLVER", "pip"),
+    ("CONDA_MIXED_DEPENDENCY_RESOLVER", "conda-lock"),
+    ("CONDA_DEFAULT_PYPI_SOURCE", "ftp://a.example"),
+    ("CONDA_SYS_DEFAULT_PACKAGES", "{"),
+    ("CONDA_SYS_DEFAULT_PACKAGES", "null"),
+    ("CONDA_SYS_DEFAULT_PACKAGES", '{"win-64": {}}'),
+    ("CONDA_SYS_DEFAULT_PACKAGES", '{"linux-64": {"__glibc": 2.31}}'),
+    ("CONDA_SYS_DEFAULT_PACKAGES", '{"linux-64": {"__glibc": ">=2"}}'),
+    ("CONDA_SYS_DEFAULT_GPU_PACKAGES", '{"linux-64": 3}'),
+    ("CONDA_REMOTE_COMMANDS", "[1]"),
+]
+# Declared for the sake of Metaflow's forwarding; nothing reads it yet.
+UNREAD = {"CONDA_LOCALROOT"}
+
+
+def settings(environ: dict[str, str] | None = None, **values: Any) -> Settings:
+    return read({**dict.fromkeys(NAMES), **values}, environ or {})
+
+
+@pytest.mark.parametrize(("name", "value", "field", "expected", "default"), GOOD)
+def test_a_good_value_is_taken(name: str, value: Any, field: str, expected: object, default: object) -> None:
+    """A variable that is not set has its default; a good value is taken, as text or as Metaflow's files hold it."""
+    if default is not None or field != "envs_root":
+        assert getattr(settings(), field) == default
+    assert getattr(settings(**{name: value}), field) == expected
+
+
+@pytest.mark.parametrize(("name", "value"), BAD)
+def test_a_bad_value_is_one_error(name: str, value: Any) -> None:
+    """A bad value is a SettingError that names the variable, the value, and what it may be."""
+    with pytest.raises(SettingError) as caught:
+        settings(**{name: value})
+
+    assert f"METAFLOW_{name} is '{value}'" in caught.value.message
+    assert caught.value.hint.startswith(f"METAFLOW_{name} may be ")
+
+
+def test_every_variable_is_tested() -> None:
+    """No variable is without a good and a bad value here."""
+    assert {name for name, *_ in GOOD} == set(NAMES) - UNREAD
+    assert {name for name, _ in BAD} == set(NAMES) - UNREAD
+
+
+def test_names_are_those_declared() -> None:
+    """What Metaflow's configuration declares is what is read, each by its own name."""
+    declared = {}
+    for node in ast.parse(CONFIG.read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            assert isinstance(node.targets[0], ast.Name)
+            assert isinstance(node.value.args[0], ast.Constant)
+            declared[node.targets[0].id] = node.value.args[0].value
+
+    assert set(declared) == set(NAMES)
+    assert all(name == value for name, value in declared.items())
+
+
+def test_the_default_folder_is_the_users_cache() -> None:
+    """Prefixes lie in the cache folder of the user, below our name."""
+    root = settings().envs_root
+
+    assert root.is_absolute()
+    assert root.parts[-2:] == ("metaflow-netflixext", "envs")
+
+
+def test_a_home_in_a_path_is_expanded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``~`` stands for the home folder."""
+    monkeypatch.setenv("HOME", "/home/someone")
+
+    assert settings(CONDA_ENVS_ROOT="~/envs").envs_root == Path("/home/someone/envs")
+
+
+def test_conda_s_own_channels_are_a_second_choice() -> None:
+    """``CONDA_CHANNELS`` without ``METAFLOW_`` counts where ours is not set."""
+    environ = {"CONDA_CHANNELS": "theirs"}
+
+    assert settings(environ).channels == ("theirs",)
+    assert settings(environ, CONDA_CHANNELS="ours").channels == ("ours",)
+
+
+def test_credentials_are_kept_apart() -> None:
+    """URLs are held clean; one mapping alone knows the credentials, by the clean URL."""
+    found = settings(
+        CONDA_CHANNELS="https://u:s3cret@a.example/ch/, https://a.example/t/s3cret/b",
+        CONDA_CHANNEL_ALIAS="https://u:s3cret@b.example",
+        CONDA_DEFAULT_PYPI_SOURCE="https://u:s3cret@c.example/simple/",
+    )
+
+    assert found.channels == ("https://a.example/ch", "https://a.example/b")
+    assert (found.channel_alias, found.index) == ("https://b.example", "https://c.example/simple")
+    assert found.secrets == {
+        "https://a.example/ch": "https://u:s3cret@a.example/ch",
+        "https://a.example/b": "https://a.example/t/s3cret/b",
+        "https://b.example": "https://u:s3cret@b.example",
+        "https://c.example/simple": "https://u:s3cret@c.example/simple",
+    }
+
+
+def test_a_secret_in_a_bad_value_is_not_told() -> None:
+    """The error about a value masks the password in it."""
+    with pytest.raises(SettingError) as caught:
+        settings(CONDA_CHANNELS='["https://u:s3cret@a.example"')
+
+    assert "s3cret" not in str(caught.value)
+
+
+def test_conda_s_overrides_hold_where_they_mean_something() -> None:
+    """``CONDA_OVERRIDE_GLIBC`` is for Linux, ``_OSX`` for macOS, ``_CUDA`` for all, over what is configured."""
+    environ = {"CONDA_OVERRIDE_GLIBC": "2.35", "CONDA_OVERRIDE_OSX": "14.0", "CONDA_OVERRIDE_CUDA": "12.1"}
+
+    found = settings(environ, CONDA_SYS_DEFAULT_PACKAGES=json.dumps({"linux-64": {"__glibc": "2.17"}}))
+
+    assert {str(package) for package in found.virtual["linux-64"]} == {"__glibc=2.35=0", "__cuda=12.1=0"}
+    assert {str(package) for package in found.virtual["osx-arm64"]} == {"__osx=14.0=0", "__cuda=12.1=0"}
+    assert str(found.gpu_virtual["linux-64"][0]) == "__cuda=12.1=0"
+
+
+@pytest.mark.parametrize("name", ["CONDA_OVERRIDE_GLIBC", "CONDA_OVERRIDE_OSX", "CONDA_OVERRIDE_CUDA"])
+def test_a_bad_override_is_told_by_its_own_name(name: str) -> None:
+    """A senseless override is a SettingError that names it, and none of ours."""
+    with pytest.raises(SettingError, match=f"{name} is 'new'"):
+        settings({name: "new"})
+
+
+@pytest.mark.parametrize(
+    ("channel", "name"),
+    [
+        ("conda-forge", "conda-forge"),
+        (" conda-forge/ ", "conda-forge"),
+        ("conda-forge/label/x", "conda-forge/label/x"),
+        ("https://a.example/ch/", "https://a.example/ch"),
+        ("https://u:p@a.example/ch", "https://a.example/ch"),
+        ("/a/folder/", "file:///a/folder"),
+    ],
+)
+def test_channels_have_one_name(channel: str, name: str) -> None:
+    """A channel is a name, a clean URL, or the URL of a folder."""
+    assert channel_name(channel) == name
