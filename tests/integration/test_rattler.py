@@ -11,6 +11,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -87,7 +88,7 @@ def _server(root: Path) -> Iterator[Server]:
 
 @pytest.fixture(name="cache")
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """rattler's cache folder, for metadata and packages; this test's alone."""
+    """The cache folder of rattler, for metadata and packages; this test's alone."""
     monkeypatch.setenv("RATTLER_CACHE_DIR", str(tmp_path / "cache"))
     return tmp_path / "cache"
 
@@ -122,14 +123,14 @@ class Linked:
 
     def __init__(self, worker: Worker, folder: Path) -> None:
         self._worker, self._folder = worker, folder
+        folder.mkdir()
         self.stages: list[Path] = []
 
-    def __call__(self, packages: tuple[CondaPackage, ...], report: Reporter | None = None, **settings: object) -> Path:
-        stage = self._folder / f"stage{len(self.stages)}"
-        stage.mkdir(parents=True)
+    def __call__(self, linked: tuple[CondaPackage, ...], report: Reporter | None = None, **settings: object) -> Path:
+        stage = Path(tempfile.mkdtemp(prefix="stage", dir=self._folder))
         self.stages.append(stage)
         installer = RattlerInstaller(self._worker, **settings)  # type: ignore[arg-type]
-        installer.install(packages, stage, self._folder / "final", report or Reporter())
+        installer.install(linked, stage, self._folder / "final", report or Reporter())
         return stage
 
 
@@ -180,12 +181,10 @@ def test_the_first_channel_that_has_a_package_is_the_only_one(solver: RattlerSol
 def test_a_requirement_may_name_its_channel(solver: RattlerSolver, root: Path) -> None:
     """A channel that a requirement names is used for it, in the list or not, and comes last for all else."""
     first, second = root / "first", root / "second"
-    solver_by_name = solver
-
-    packages = solver_by_name.solve(asking(f"{second}::alpha", "beta", channels=(first,)))
+    packages = solver.solve(asking(f"{second}::alpha", "beta", channels=(first,)))
     assert sorted(names(packages)) == ["alpha 9.0", "beta 1.0"]
 
-    packages = solver_by_name.solve(asking(f"{first.as_uri()}::alpha=1.0=0", channels=(first, second)))
+    packages = solver.solve(asking(f"{first.as_uri()}::alpha=1.0=0", channels=(first, second)))
     assert names(packages) == ["beta 1.0", "alpha 1.0"]
 
 
@@ -198,7 +197,7 @@ def test_pip_comes_along_where_there_is_one(solver: RattlerSolver, root: Path) -
 
 
 def test_a_channel_without_pip_for_a_python_gives_the_python_alone(solver: RattlerSolver, root: Path) -> None:
-    """pip is wished for, and never the reason why nothing is found."""
+    """A pip is wished for, and never the reason why nothing is found."""
     packages = solver.solve(asking("python=3.10", channels=(root / "first", root / "second")))
 
     assert names(packages) == ["python 3.10.2"]
@@ -301,7 +300,7 @@ def test_an_unreachable_channel_fails_within_seconds(address: str, solver: Rattl
     """A refused connection and a name that does not exist take no minute."""
     begin = time.monotonic()
 
-    with pytest.raises(SourceError, match="cannot be reached|is out of order|not a conda channel"):
+    with pytest.raises(SourceError, match=r"cannot be reached|is out of order|not a conda channel"):
         solver.solve(asking("alpha", channels=(address,)))
 
     assert time.monotonic() - begin < 10
@@ -342,10 +341,6 @@ def texts(*folders: Path) -> Iterator[bytes]:
         for path in folder.rglob("*"):
             if path.is_file() and not path.is_symlink():
                 yield path.read_bytes()
-
-
-class Guard:
-    """Remembers the `Authorization` of each request by asking the server's handler."""
 
 
 @pytest.fixture(name="guarded")
@@ -491,6 +486,21 @@ def test_a_warm_cache_asks_the_channel_for_nothing(
     assert DOWNLOAD not in {task for _, task, _ in report.told}
 
 
+def test_many_prefixes_are_made_at_once_from_a_cold_cache(
+    packages: tuple[CondaPackage, ...], link: Linked, server: Server
+) -> None:
+    """Creators that share a cache wait for each other's downloads, and all succeed."""
+    made: list[Path] = []
+    threads = [threading.Thread(target=lambda: made.append(link(packages))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+        time.sleep(0.005)
+    for thread in threads:
+        thread.join()
+
+    assert [len(list((prefix / "conda-meta").glob("*.json"))) for prefix in made] == [2] * 4
+
+
 def test_an_environment_of_nothing_is_made(link: Linked) -> None:
     """No package is a valid answer."""
     assert link(()).exists()
@@ -502,7 +512,7 @@ def other_bytes(root: Path) -> bytes:
 
 def refused(link: Linked, packages: tuple[CondaPackage, ...], **settings: object) -> PackageError:
     with pytest.raises(PackageError) as caught:
-        link(packages, **settings)
+        link(packages, None, **settings)
     return caught.value
 
 
@@ -580,7 +590,7 @@ def test_a_package_with_an_md5_alone_is_checked_by_it(
 def test_a_package_with_an_md5_alone_is_never_another_of_its_name(
     solver: RattlerSolver, link: Linked, root: Path, tmp_path: Path
 ) -> None:
-    """rattler takes any cached package of that name where there is no SHA-256; we do not, in either order."""
+    """Rattler takes any cached package of that name where there is no SHA-256; we do not, in either order."""
     twin = tmp_path / "twin"
     (twin / "linux-64").mkdir(parents=True)
     write(Package("beta", "1.0", noarch="generic", items=[Item("share/beta.txt", b"twin")]), twin)
@@ -597,27 +607,28 @@ def test_a_package_with_an_md5_alone_is_never_another_of_its_name(
     assert content(ours) == b"beta 1.0" * 1000
 
 
-@pytest.mark.parametrize(
-    ("validation", "found"), [("full", True), ("fast", False), ("skip", False)], ids=["full", "fast", "skip"]
-)
-def test_a_file_changed_in_the_cache_is_found_by_full_validation(
-    validation: Validation, found: bool, packages: tuple[CondaPackage, ...], worker: Worker, link: Linked, cache: Path
+@pytest.mark.parametrize("validation", ["skip", "changed", "full"])
+@pytest.mark.parametrize("hidden", [False, True], ids=["plain", "hidden"])
+def test_a_file_changed_in_the_cache_is_found(
+    hidden: bool, validation: Validation, packages: tuple[CondaPackage, ...], link: Linked, cache: Path
 ) -> None:
-    """By default what was changed since is fetched anew; the cheaper ways link it as it is."""
+    """What was changed since is fetched anew; what has its size and time put back is found by hashing all alone."""
     link(packages)
-    worker.close()  # a cached package is looked at once a worker
     file = cache / "pkgs" / "alpha-2.0-0" / "share" / "alpha.txt"
+    before = file.stat()
     file.unlink()
-    file.write_bytes(b"EVIL 2.0" * 1000)
+    file.write_bytes(b"EVIL 2.00" * 1000)
+    assert file.stat().st_size == before.st_size
+    if hidden:
+        os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
 
-    prefix = link(packages, validation=validation)
+    prefix = link(packages, None, validation=validation)
 
-    assert ((prefix / "share" / "alpha.txt").read_bytes() == b"alpha 2.0" * 1000) is found
+    found = (prefix / "share" / "alpha.txt").read_bytes() == b"alpha 2.0" * 1000
+    assert found is (validation == "full" or (validation == "changed" and not hidden))
 
 
-def test_a_prefix_edited_in_place_does_not_reach_the_next(
-    packages: tuple[CondaPackage, ...], worker: Worker, link: Linked
-) -> None:
+def test_a_prefix_edited_in_place_does_not_reach_the_next(packages: tuple[CondaPackage, ...], link: Linked) -> None:
     """Prefixes share files with the cache; writing into one is found before another is made."""
     first = link(packages)
     with (first / "share" / "alpha.txt").open("ab") as stream:
@@ -629,11 +640,10 @@ def test_a_prefix_edited_in_place_does_not_reach_the_next(
 
 
 def test_a_file_missing_from_the_cache_is_fetched_anew(
-    packages: tuple[CondaPackage, ...], worker: Worker, link: Linked, cache: Path
+    packages: tuple[CondaPackage, ...], link: Linked, cache: Path
 ) -> None:
     """A cache that somebody has tidied is repaired."""
     link(packages)
-    worker.close()
     (cache / "pkgs" / "alpha-2.0-0" / "share" / "alpha.txt").unlink()
 
     assert (link(packages) / "share" / "alpha.txt").exists()
@@ -674,7 +684,9 @@ def _small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 kB."""
     folder = tmp_path / "small"
     folder.mkdir()
-    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True)
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], capture_output=True, check=False
+    )
     if mounted.returncode != 0:
         pytest.skip("file systems cannot be mounted here")
     yield folder
@@ -734,7 +746,8 @@ def test_it_works_from_an_unpacked_code_package(settings: dict[str, str], tmp_pa
     """Found by PYTHONPATH alone, beside a user's modules that are named like the library's, it runs its own code."""
     source = next(parent for parent in Path(process.__file__).parents if parent.name == "metaflow_extensions")
     shutil.copytree(source, tmp_path / "metaflow_extensions", ignore=shutil.ignore_patterns("__pycache__"))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), **settings}
+    inherited = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**inherited, "PYTHONPATH": str(tmp_path), **settings}
     shadow = tmp_path / "difflib.py"
     shadow.write_text("raise ImportError('this is not the library')")
 
@@ -744,7 +757,7 @@ def test_it_works_from_an_unpacked_code_package(settings: dict[str, str], tmp_pa
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
-    written = list(tmp_path.rglob("rattler_work*.pyc"))
+    written = list(tmp_path.rglob("rattler_*.pyc"))
     assert bool(written) is not bool(settings)
 
 

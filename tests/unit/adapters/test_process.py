@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import gc
 import os
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,16 +12,7 @@ import pytest
 from metaflow_extensions.netflix_ext.adapters import process
 from metaflow_extensions.netflix_ext.engine.errors import ToolError
 
-# A program that was ended leaves our ends of its pipes to the garbage collector, which warns of each.
-pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
-
 ECHO = "import sys\nfor line in sys.stdin: print('you said ' + line.strip(), flush=True)"
-
-
-@pytest.fixture(autouse=True)
-def _collected() -> Iterator[None]:
-    yield
-    gc.collect()
 
 
 def python(code: str) -> list[str]:
@@ -101,6 +90,7 @@ def test_a_pipe_is_talked_to_line_by_line(tmp_path: Path) -> None:
         assert pipe.read() == "you said é\n"
 
         assert pipe.close() == 0
+        assert pipe.read() is None
     assert gone(pipe.pid)
 
 
@@ -125,5 +115,6 @@ def test_a_pipe_that_will_not_leave_is_ended(tmp_path: Path) -> None:
         killed = process.Pipe(python(ECHO), environment=dict(os.environ), log=log)
         killed.kill()
         assert killed.close() == -9
+        assert [stubborn.read(), killed.read()] == [None, None]
     assert gone(stubborn.pid)
     assert gone(killed.pid)

@@ -33,7 +33,7 @@ _FAULTS = (
     (r"certificate", "cannot be trusted", "set SSL_CERT_FILE to a file with the certificates of your network"),
     (r"status server error", "is out of order", "try again later"),
     (r"\(Connect\)|dns error|timed out|sending request|no answer within", "cannot be reached", _NETWORK),
-    (r"decode|parse|deserialize|invalid|expected", "answers with what is no conda metadata", "check its address"),
+    (r"decode|parse|deserialize|invalid|expected|frame", "answers with what is no conda metadata", "check its address"),
     (r"", "cannot be read", "check its address"),
 )
 _MASKED_TOKEN = re.compile(r"/t/[^/\s]+(?=/)")

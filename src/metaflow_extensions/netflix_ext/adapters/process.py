@@ -45,16 +45,19 @@ def run(
     try:
         stdout, stderr = process.communicate(text, timeout=timeout)
     except subprocess.TimeoutExpired:
-        _end(process)
+        _abandon(process)
         raise ToolError(f"{_shown(command)} did not end within {timeout:.0f} s") from None
     except BaseException:
-        _end(process)
+        _abandon(process)
         raise
     return Finished(returncode=process.returncode, stdout=stdout, stderr=stderr)
 
 
 class Pipe:
-    """A running program that is talked to line by line; its errors go to *log*."""
+    """A running program that is talked to line by line; its errors go to *log*.
+
+    Who reads, reads on until None: that is when our end of its output is given back.
+    """
 
     def __init__(self, command: Sequence[str], *, environment: Mapping[str, str], log: IO[str]) -> None:
         self._process = _start(command, environment, None, subprocess.PIPE, log)
@@ -68,8 +71,14 @@ class Pipe:
 
     def read(self) -> str | None:
         """Return the next line, or None when the program has closed its output."""
-        assert self._process.stdout is not None
-        return self._process.stdout.readline() or None
+        output = self._process.stdout
+        assert output is not None
+        if output.closed:
+            return None
+        line = output.readline()
+        if not line:
+            output.close()  # by who reads: closing it under a reader in another thread would wait for that one
+        return line or None
 
     def close(self, timeout: float = 5.0) -> int:
         """Close its input, wait for it to leave, end it if it does not; return its exit status."""
@@ -85,6 +94,9 @@ class Pipe:
     def kill(self) -> None:
         """End it at once."""
         _end(self._process)
+        if self._process.stdin is not None:
+            with contextlib.suppress(BrokenPipeError):
+                self._process.stdin.close()
 
 
 def _start(
@@ -117,6 +129,14 @@ def _end(process: subprocess.Popen[str]) -> None:
     except (ProcessLookupError, PermissionError):
         process.kill()
     process.wait()
+
+
+def _abandon(process: subprocess.Popen[str]) -> None:
+    _end(process)
+    for stream in (process.stdin, process.stdout, process.stderr):
+        if stream is not None:
+            with contextlib.suppress(BrokenPipeError):
+                stream.close()
 
 
 def _shown(command: Sequence[str]) -> str:

@@ -19,7 +19,9 @@ from typing import TextIO
 
 import rattler
 
-from .rattler_work import Arguments, Networks, RefusedError, Send, install, look, solve
+from .rattler_install import install
+from .rattler_network import Arguments, Networks, RefusedError, Send
+from .rattler_solve import look, solve
 
 
 async def versions(_asked: Arguments, _networks: Networks, _send: Send) -> dict[str, str]:

@@ -90,7 +90,8 @@ def flow_decorators(flow: Any) -> list[list[Any]]:
     from metaflow.flowspec import FlowSpec, FlowStateItems
 
     levels = []
-    for cls in reversed(type(flow).__mro__):
+    bases: tuple[Any, ...] = type(flow).__mro__
+    for cls in reversed(bases):
         if cls is not FlowSpec and issubclass(cls, FlowSpec):
             found = cls._flow_state.self_data.get(FlowStateItems.FLOW_DECORATORS) or {}
             levels.append([deco for decos in found.values() for deco in decos])

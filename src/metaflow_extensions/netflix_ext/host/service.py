@@ -106,7 +106,7 @@ class Service:
                 if word in _DEPRECATED_WORDS:
                     self._echo(f"    {word} of @{name} is deprecated: use {_DEPRECATED_WORDS[word]}", bold=False)
             ask = ask_of(name, attributes)
-            self._wiring.remember((*ask.channels, *ask.indexes))
+            self._wiring.remember(ask.urls)
             found.append(replace(ask, channels=tuple(channel_name(channel) for channel in ask.channels)))
         return found
 

@@ -1,0 +1,65 @@
+"""Measure the budgets of local work, as ratios in one run: `scripts/bench [SCENARIO ...] [--repetitions N]`."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(PROJECT))
+
+from tests.channel import ensure, serve
+
+from benchmarks import engine, flows, startup
+from benchmarks.bench import Figure, Place, save
+
+Scenario = Callable[[Place, int], Iterator[Figure]]
+SCENARIOS: dict[str, Scenario] = {
+    "import": startup.imports,
+    "second": flows.second_run,
+    "first": flows.first_run,
+    "wheels": flows.wheels,
+    "resolve": engine.resolving,
+    "create": engine.creating,
+    "known": engine.known,
+}
+
+
+@contextmanager
+def place() -> Iterator[Place]:
+    """Yield a place of its own, with the set `bench` served over loopback."""
+    with ExitStack() as stack:
+        server = stack.enter_context(serve(ensure("bench")))
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        yield Place(root, server.channel, server.simple)
+
+
+def main() -> int:
+    """Run the chosen scenarios, print and keep their figures; the exit status tells whether all budgets were kept."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("scenarios", nargs="*", help="which of them (default: all)")
+    parser.add_argument("--repetitions", type=int, default=3)
+    parser.add_argument("--label", default="local")
+    parser.add_argument(
+        "--dont-write-bytecode", action="store_true", help="set PYTHONDONTWRITEBYTECODE for all commands"
+    )
+    asked = parser.parse_args()
+    found: list[Figure] = []
+    with place() as here:
+        if asked.dont_write_bytecode:
+            here.extra = {"PYTHONDONTWRITEBYTECODE": "1"}
+        for name in asked.scenarios or SCENARIOS:
+            print(f"measuring {name} ...", file=sys.stderr, flush=True)
+            found.extend(SCENARIOS[name](here, asked.repetitions))
+    save(found, asked.label)
+    return 0 if all(figure.value <= figure.budget for figure in found) else 1
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NO_PROXY", "127.0.0.1")
+    sys.exit(main())

@@ -1,0 +1,90 @@
+"""What py-rattler talks through in the worker, and how its requests and errors look (see `rattler_worker`)."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import rattler
+from rattler.networking import (
+    AddHeadersMiddleware,
+    AuthenticationMiddleware,
+    GCSMiddleware,
+    MirrorMiddleware,
+    OciMiddleware,
+    RetryMiddleware,
+    S3Middleware,
+)
+
+# Three retries with py-rattler's back-off give up on a refused connection after 2.6 s.
+_RETRIES = 3
+_TOKEN = re.compile(r"^/t/[^/]+(?=/|$)")
+
+Arguments = dict[str, Any]
+Send = Callable[[Arguments], None]
+
+
+class RefusedError(Exception):
+    """An error of py-rattler with what is known of its circumstances."""
+
+    def __init__(self, kind: str, message: str, **details: object) -> None:
+        super().__init__(message)
+        self.kind = kind
+        self.details = details
+
+
+class Network:
+    """One client and one gateway, shared by every request with the same secrets: metadata is loaded once."""
+
+    def __init__(self, secrets: dict[str, str]) -> None:
+        # URLs with credentials never reach py-rattler: it would write them to its caches and into the prefix.
+        mirrors: dict[str, list[str]] = {}
+        self._headers: list[tuple[str, str, str]] = []
+        for clean, secret in secrets.items():
+            parts = urlsplit(secret)
+            userinfo, _, host = parts.netloc.rpartition("@")
+            if _TOKEN.match(parts.path):
+                mirrors[clean.rstrip("/")] = [urlunsplit(parts._replace(netloc=host)).rstrip("/")]
+            if userinfo:
+                name, _, password = userinfo.partition(":")
+                text = f"{unquote(name)}:{unquote(password)}".encode()
+                basic = f"Basic {base64.b64encode(text).decode('ascii')}"
+                path = _TOKEN.sub("", parts.path).rstrip("/")
+                self._headers.append((urlsplit(clean).hostname or "", path, basic))
+        self._headers.sort(key=lambda entry: len(entry[1]), reverse=True)
+        self.client = rattler.Client(
+            [
+                RetryMiddleware(_RETRIES),
+                AuthenticationMiddleware(),
+                OciMiddleware(),
+                GCSMiddleware(),
+                S3Middleware(),
+                *([MirrorMiddleware(mirrors)] if mirrors else []),
+                *([AddHeadersMiddleware(self._authorization)] if self._headers else []),
+            ]
+        )
+        self.gateway = rattler.Gateway(client=self.client)
+
+    def _authorization(self, host: str, path: str) -> dict[str, str] | None:
+        bare = _TOKEN.sub("", path)
+        for known, prefix, value in self._headers:
+            if known == host and (bare == prefix or bare.startswith(f"{prefix}/")):
+                return {"Authorization": value}
+        return None
+
+
+class Networks:
+    """The networks made so far, by their secrets."""
+
+    def __init__(self) -> None:
+        self._made: dict[tuple[tuple[str, str], ...], Network] = {}
+
+    def get(self, secrets: dict[str, str]) -> Network:
+        """Return the network for *secrets*."""
+        key = tuple(sorted(secrets.items()))
+        if key not in self._made:
+            self._made[key] = Network(secrets)
+        return self._made[key]
