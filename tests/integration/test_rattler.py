@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import base64
 import bz2
 import contextlib
 import dataclasses
+import functools
 import hashlib
 import os
 import shutil
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -329,6 +333,21 @@ def test_a_channel_that_falls_silent_is_given_up(worker: Worker) -> None:
     assert RattlerSolver(worker).versions()["py-rattler"]
 
 
+def test_a_plain_web_server_is_a_channel(root: Path, cache: Path) -> None:
+    """Metadata that the cache holds already is no obstacle where a server says "not modified" and no more."""
+    for path in root.rglob("*"):
+        os.utime(path)
+    with plain(root) as url:
+        answers = []
+        for _ in range(3):
+            worker = Worker()
+            answers.append(names(RattlerSolver(worker).solve(asking("alpha", channels=(f"{url}/first",)))))
+            worker.close()
+            time.sleep(0.6)  # after which the cache asks again, since the channel is as young
+
+    assert answers == [["beta 1.0", "alpha 2.0"]] * 3
+
+
 # --- secrets
 
 
@@ -346,9 +365,6 @@ def texts(*folders: Path) -> Iterator[bytes]:
 @pytest.fixture(name="guarded")
 def _guarded(root: Path) -> Iterator[tuple[str, list[tuple[str, str]]]]:
     """A channel that answers only who knows the password or the token; and what it was asked, with which header."""
-    import base64
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-
     asked: list[tuple[str, str]] = []
     right = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
 
@@ -787,21 +803,36 @@ def test_the_certificates_of_the_network_are_trusted(
                 assert solve() == ["beta 1.0", "alpha 2.0"]
 
 
+class Quiet(SimpleHTTPRequestHandler):
+    """Python's own web server, without its talk."""
+
+    def log_message(self, *args: object) -> None:
+        """Stay quiet."""
+
+
+class Plain(ThreadingHTTPServer):
+    """One that minds no client that hangs up."""
+
+    def handle_error(self, *args: object) -> None:
+        """Stay quiet."""
+
+
+@contextlib.contextmanager
+def plain(root: Path, context: ssl.SSLContext | None = None) -> Iterator[str]:
+    """Serve *root* as `python -m http.server` does; yield the URL."""
+    with Plain(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root))) as server:
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
+        thread.start()
+        yield f"{'https' if context else 'http'}://localhost:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
 @contextlib.contextmanager
 def tls(root: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     """Serve *root* over HTTPS with a certificate of a private authority; yield the URL and the authority."""
-    import functools
-    import ssl
-    from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-
-    class Quiet(SimpleHTTPRequestHandler):
-        def log_message(self, *args: object) -> None:
-            """Stay quiet."""
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *args: object) -> None:
-            """Clients that distrust us hang up."""
-
     openssl: Callable[..., object] = lambda *arguments: subprocess.run(  # noqa: E731
         ["openssl", *arguments], cwd=folder, check=True, capture_output=True
     )
@@ -813,13 +844,8 @@ def tls(root: Path, folder: Path) -> Iterator[tuple[str, Path]]:
     openssl("x509", "-req", "-in", "server.csr", "-out", "server.pem", *sign)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(folder / "server.pem", folder / "server.key")
-    with Server(("127.0.0.1", 0), functools.partial(Quiet, directory=str(root))) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-        thread.start()
-        yield f"https://localhost:{server.server_address[1]}", folder / "ca.pem"
-        server.shutdown()
-        thread.join()
+    with plain(root, context) as url:
+        yield url, folder / "ca.pem"
 
 
 def test_every_platform_of_ours_is_one_of_rattlers(solver: RattlerSolver, root: Path) -> None:

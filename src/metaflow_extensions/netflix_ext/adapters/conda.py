@@ -102,6 +102,11 @@ class RattlerSolver:
             return self._unsatisfiable(error, request, asked)
         if kind is SourceError or error.kind == "Stalled":
             return _bad_source(error, error.details.get("channels", []))
+        if kind is InputError and error.kind in ("InvalidChannelError", "InvalidUrlError"):
+            return InputError(
+                f"a channel cannot be understood: {' '.join(error.message.split())}",
+                f"a channel is a name, a URL or a folder; those asked for are {_list(request.channels)}",
+            )
         if kind is InputError:
             return InputError(
                 f"py-rattler does not understand a requirement: {error.message.strip()}",

@@ -26,6 +26,7 @@ _DISK = re.compile(
 )
 _MISMATCH = re.compile(r"hash mismatch when extracting (?P<url>\S+) to .*: expected (?P<want>\w+), got (?P<got>\w+)")
 _FETCH = re.compile(r"failed to fetch (?P<file>\S+)")
+_DAMAGED = re.compile(r"numeric field|frame descriptor|Data corruption|checksum|invalid Zip|failed to unpack")
 _HASH_HINT = (
     "nothing was installed from it. Either the file was replaced at its source since the environment was resolved, and "
     "resolving again with --force takes the new one, or somebody tampers with it on the way"
@@ -131,6 +132,11 @@ def _explained(error: WorkerError, packages: tuple[CondaPackage, ...], stage: Pa
         return PackageError(
             f"{_file(text, packages)} is not the package that was resolved: "
             f"expected {_algorithm(want)} {want}, got {got}, from {mismatch['url']}",
+            _HASH_HINT,
+        )
+    if _DAMAGED.search(text) and not _DISK.search(text):
+        return PackageError(
+            f"{_file(text, packages)} is not the package that was resolved, and cannot be unpacked: {_flat(text)}",
             _HASH_HINT,
         )
     if error.kind not in ("InstallerError", "Stalled"):

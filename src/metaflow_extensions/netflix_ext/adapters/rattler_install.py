@@ -1,4 +1,4 @@
-"""Linking in the worker (see `rattler_worker`). Requests and answers are JSON values."""
+"""Linking in the worker (see `rattler_worker`); all values are JSON."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ async def install(asked: Arguments, networks: Networks, send: Send) -> str:
         [_record(fields) for fields in asked["records"]],
         target_prefix=asked["target"],
         alternative_target_prefix=asked["final"],
-        package_cache=_cache(packages, asked),
+        package_cache=await asyncio.to_thread(_cache, packages, asked),
         installed_packages=[],
         execute_link_scripts=False,
         show_progress=False,

@@ -68,6 +68,10 @@ class Network:
         )
         self.gateway = rattler.Gateway(client=self.client)
 
+    def forget_cache(self) -> None:
+        """Read metadata anew from now on, and leave what is on disk alone."""
+        self.gateway = rattler.Gateway(client=self.client, default_config=rattler.SourceConfig(cache_action="no-cache"))
+
     def _authorization(self, host: str, path: str) -> dict[str, str] | None:
         bare = _TOKEN.sub("", path)
         for known, prefix, value in self._headers:

@@ -1,4 +1,4 @@
-"""Solving in the worker (see `rattler_worker`), and looking up why that failed. Requests and answers are JSON values."""
+"""Solving in the worker (see `rattler_worker`), and looking up why that failed; all values are JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import difflib
 import json
 
 import rattler
-from rattler.exceptions import SolverError
+from rattler.exceptions import GatewayError, SolverError
 
 from .rattler_network import Arguments, Network, Networks, RefusedError, Send
 
@@ -37,9 +37,19 @@ async def solve(asked: Arguments, networks: Networks, _send: Send) -> list[Argum
     by_name, channels = _channels(asked)
     network = networks.get(asked["secrets"])
 
-    async def work() -> list[Arguments]:
+    async def attempt() -> list[Arguments]:
         specs = await _prior(asked, network, by_name, channels)
         return await _with_pip(asked, network, channels, specs)
+
+    async def work() -> list[Arguments]:
+        try:
+            return await attempt()
+        except GatewayError as error:
+            # "Not modified" and no header, as Python's own http.server answers: rattler takes that for a fault.
+            if "(304 " not in str(error):
+                raise
+            network.forget_cache()
+            return await attempt()
 
     try:
         return await asyncio.wait_for(work(), asked["timeout"])

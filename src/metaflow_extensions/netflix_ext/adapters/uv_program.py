@@ -18,7 +18,7 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
-from ..engine.errors import ExtensionError, ResolveError, SourceError, ToolError
+from ..engine.errors import CreateError, ExtensionError, ResolveError, SourceError, ToolError
 from ..engine.platform import version_of
 from ..engine.ports import PypiRequest
 from ..engine.secret import redact, strip_credentials
@@ -243,6 +243,8 @@ def translated(complaint: Complaint, asked: Asked) -> ExtensionError:
     if not unsolved and any(mark in text for mark in _BROKEN):
         return _broken_index(text, asked.request)
     unbuilt = any(mark in complaint.text for mark in _UNBUILT)
+    if text.startswith("Failed to initialize cache"):
+        return CreateError(f"uv cannot use its cache: {text}", "set UV_CACHE_DIR to a folder that you may write to")
     if not unsolved and not unbuilt:
         return ToolError(f"uv failed: {text}", "if the message does not tell why, report it with `uv --version`")
     absent = _absent_index(text, asked)

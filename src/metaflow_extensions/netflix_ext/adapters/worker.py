@@ -203,16 +203,6 @@ class _DiedError(Exception):
         self.log = log
 
 
-class _ClosedPipe(Pipe):
-    """A pipe that closes its output as well, which would otherwise be left to the garbage collector's complaint."""
-
-    def close(self, timeout: float = 5.0) -> int:
-        status = super().close(timeout)
-        if self._process.stdout is not None:
-            self._process.stdout.close()
-        return status
-
-
 class _Connection:
     """One worker process: its pipe, a thread that reads it, the requests that wait."""
 
@@ -220,7 +210,7 @@ class _Connection:
         self._owner = os.getpid()
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115 - closed at the end
         try:
-            self._pipe = _ClosedPipe(command, environment=environment, log=self._log)
+            self._pipe = Pipe(command, environment=environment, log=self._log)
         except BaseException:
             self._log.close()
             raise

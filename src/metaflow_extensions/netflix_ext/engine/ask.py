@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from .errors import ExtensionError, InputError
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement, python_constraint
+from .secret import is_url
 
 T = TypeVar("T")
 _Named = TypeVar("_Named", CondaRequirement, PypiRequirement, VirtualPackage)
@@ -57,7 +58,7 @@ def _conda(attributes: Mapping[str, Any]) -> Ask:
         conda=tuple(CondaRequirement.from_pair(name, version) for name, version in packages.items()),
         pypi=tuple(PypiRequirement.from_pair(name, version) for name, version in pip_packages.items()),
         channels=_texts(attributes, "channels"),
-        indexes=_texts(attributes, "pip_sources"),
+        indexes=_urls(attributes, "pip_sources"),
         python=_same("python", _python(attributes), _python({"python": as_package})),
         disabled=_flag(attributes),
     )
@@ -67,7 +68,7 @@ def _pypi(attributes: Mapping[str, Any]) -> Ask:
     packages = _pairs(attributes, "packages")
     return Ask(
         pypi=tuple(PypiRequirement.from_pair(name, version) for name, version in packages.items()),
-        indexes=_texts(attributes, "extra_indices") + _texts(attributes, "sources"),
+        indexes=_urls(attributes, "extra_indices") + _urls(attributes, "sources"),
         python=_python(attributes),
         disabled=_flag(attributes),
     )
@@ -107,6 +108,16 @@ def _texts(attributes: Mapping[str, Any], key: str) -> tuple[str, ...]:
     if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and item.strip() for item in value):
         raise InputError(f"{key}={value!r} is not a list of texts", f"write {key}=['...', '...']")
     return tuple(item.strip() for item in value)
+
+
+def _urls(attributes: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    found = _texts(attributes, key)
+    for text in found:
+        if not is_url(text):
+            raise InputError(
+                f"{key}: '{text}' is not the URL of an index", "write https://, http:// or file:// and where it is"
+            )
+    return found
 
 
 def _python(attributes: Mapping[str, Any]) -> str | None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import CreateError
+from .errors import CreateError, unwritable
 from .events import Reporter
 from .platform import VirtualPackage, satisfies
 from .ports import Activator, CondaInstaller, Machine, Prefixes, WheelInstaller
@@ -95,6 +95,9 @@ def _build(environment: ResolvedEnvironment, creator: Creator, report: Reporter)
         variables = creator.activator.variables(stage, final)
         marker = {"id": list(environment.env_id), "variables": dict(variables)}
         creator.prefixes.commit(name, stage, json.dumps(marker, sort_keys=True))
+    except OSError as error:
+        creator.prefixes.discard(stage)
+        raise unwritable("", error) from error
     except BaseException:
         creator.prefixes.discard(stage)
         raise

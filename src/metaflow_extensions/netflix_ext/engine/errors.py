@@ -66,6 +66,14 @@ class CreateError(ExtensionError):
     headline = "Environment cannot be created"
 
 
+def unwritable(where: str, error: OSError) -> CreateError:
+    """Return what an error of the file system amounts to; *where* begins the message."""
+    return CreateError(
+        f"{where}'{error.filename or 'a file'}' cannot be used: {error.strerror or error}",
+        "check that its folder may be written to and has room; environments lie below METAFLOW_CONDA_ENVS_ROOT",
+    )
+
+
 class StoreError(ExtensionError):
     """A document in a store cannot be read or written."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -144,4 +144,20 @@ class Machine(Protocol):
 
     def virtual(self) -> tuple[VirtualPackage, ...]:
         """Return its virtual packages (``CONDA_OVERRIDE_*`` obeyed)."""
+        ...
+
+
+class ByteCode(Protocol):
+    """Byte code of packages, made once and off the critical path. It never raises: all works without it."""
+
+    def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:
+        """Put what is known of *packages* into *stage*, and return how many files."""
+        ...
+
+    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage]) -> None:
+        """Let what *prefix* lacks be made in the background; return at once, for nothing where it lacks nothing."""
+        ...
+
+    def begin_tree(self, folder: Path, python: Path) -> None:
+        """Let the sources below *folder*, which nobody edits, be compiled in the background for *python*."""
         ...

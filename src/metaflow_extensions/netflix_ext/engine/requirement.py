@@ -191,7 +191,7 @@ def python_constraint(value: object) -> str:
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise InputError(
             f"python={value!r} is a number, and a number cannot tell 3.1 from 3.10",
-            f"put it in quotes: python='{value}'",
+            f"put it in quotes: python='{value}{'0' if value == 3.1 else ''}'",
         )
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"python={value!r} is not a version", "write for example python='3.11'")

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from packaging.utils import canonicalize_name
 
-from .errors import ExtensionError, ResolveError
+from .errors import ExtensionError, ResolveError, unwritable
 from .events import Reporter
 from .package import CondaPackage, PypiPackage
 from .platform import virtual_packages
@@ -50,11 +51,23 @@ def _resolve_one(request: Request, steps: Sequence[str], resolver: Resolver, rep
     report.started(title)
     try:
         resolved = _solve(request, resolver)
+    except OSError as error:
+        report.finished(title, "failed")
+        raise unwritable(f"{named(steps)}, for {request.arch}: ", error) from error
     except ExtensionError as error:
         report.finished(title, "failed")
-        raise type(error)(f"{named(steps)}, for {request.arch}: {error.message}", error.hint) from error
+        message = f"{named(steps)}, for {request.arch}: {error.message}{_python_of(request, error)}"
+        raise type(error)(message, error.hint) from error
     report.finished(title, f"{len(resolved.conda)} conda, {len(resolved.pypi)} PyPI packages")
     return resolved
+
+
+def _python_of(request: Request, error: ExtensionError) -> str:
+    """Return a line on the step's Python where an explanation names another: solvers do not tell what was asked."""
+    python = request.spec.python
+    if not isinstance(error, ResolveError) or python in error.message or not re.search(r"\bpython [^*]", error.message):
+        return ""
+    return f"\n- the Python of the step is {python}"
 
 
 def named(steps: Sequence[str]) -> str:

@@ -1,4 +1,4 @@
-"""Credentials in URLs: found, taken off, masked. Imports on Python 3.7 (step side)."""
+"""URLs of sources, and the credentials in them: found, taken off, masked. Imports on Python 3.7 (step side)."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ import re
 # What comes before the last @ of the authority; then conda's token, which is the first part of the path.
 _PARTS = r"(?P<scheme>[a-z][a-z0-9+.\-]{0,30}://)(?P<user>[^\s/?#]*@)?(?P<host>[^\s/?#]*)(?P<token>/t/[^\s/?#]+(?=[\s/?#]|$))?"
 _URL = re.compile(_PARTS, re.IGNORECASE)
+_SOURCE = re.compile(
+    r"(?:file://\S|https?://(?:[^\s/?#]*@)?(?:[^\s/?#@:\[\]]+|\[[^\s\]]+\])(?::(?P<port>\d*))?(?:[/?#]\S*)?$)",
+    re.IGNORECASE,
+)
 
 
 def strip_credentials(url: str) -> str:
@@ -21,6 +25,12 @@ def strip_credentials(url: str) -> str:
         return match.group("scheme") + kept + match.group("host")
 
     return _URL.sub(strip, url, count=1)
+
+
+def is_url(text: str) -> bool:
+    """Tell whether *text* is the URL of a source: of a server with a sound port, or of a folder."""
+    parts = _SOURCE.match(text)
+    return parts is not None and int(parts.group("port") or 0) < 65536
 
 
 def has_credentials(url: str) -> bool:

@@ -56,8 +56,13 @@ def command() -> list[str]:
 
 
 def require_environment(name: str, environment: Any) -> None:
-    """Raise where the decorator *name* would be ignored: a flow is executed or deployed without our environment."""
+    """Raise where the decorator *name* would be ignored: a flow is executed or deployed without our environment.
+
+    Another extension's environment of the same name is never ours.
+    """
     if environment.TYPE in ENVIRONMENTS:
+        if not type(environment).__module__.startswith(_PACKAGE):  # then our own check is not called
+            require_own_plugins()
         return
     words = command()
     deploys = any(word in words for word in _DEPLOYING) and "create" in words

@@ -7,6 +7,7 @@ import platform
 import sys
 from typing import Any
 
+from ..engine.secret import strip_credentials
 from . import compat
 
 PACKAGE_FILE = "conda_v2.cnd"
@@ -61,6 +62,24 @@ def _target(deco: Any) -> str:
 
 def _plain(attributes: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in attributes.items() if value not in (None, {}, [], ())}
+
+
+def forget_secrets(flow: Any) -> None:
+    """Take the credentials out of our decorators' words: Metaflow keeps all words among the artifacts of the run."""
+    decorators = [deco for step in flow for deco in step.decorators]
+    for deco in decorators + [deco for level in compat.flow_decorators(flow) for deco in level]:
+        if deco.name in _WORDS or _base_word(deco.name):
+            deco.attributes.update(_clean(deco.attributes))
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return strip_credentials(value)
+    if isinstance(value, (list, tuple)):
+        return type(value)(_clean(item) for item in value)
+    if isinstance(value, dict):
+        return {_clean(key): _clean(item) for key, item in value.items()}
+    return value
 
 
 def launcher() -> dict[str, str]:

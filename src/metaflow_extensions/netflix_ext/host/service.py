@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 
 from ..engine import create as creation
 from ..engine.ask import Ask, ask_of, combine, override
-from ..engine.errors import CreateError, ExtensionError, InputError
+from ..engine.errors import CreateError, ExtensionError, InputError, ResolveError
 from ..engine.events import Reporter
 from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
@@ -64,7 +65,7 @@ class Service:
         for step, request in requests.items():
             if request is not None:
                 steps_of.setdefault(request, []).append(step)
-        found = self._resolve_all(steps_of, force=bool(question["force"]))
+        found = self._resolve_all(steps_of, question["needs"], force=bool(question["force"]))
         return {
             step: {"id": list(found[request].env_id) if request is not None else None, "local": local[step]}
             for step, request in requests.items()
@@ -110,7 +111,9 @@ class Service:
             found.append(replace(ask, channels=tuple(channel_name(channel) for channel in ask.channels)))
         return found
 
-    def _resolve_all(self, steps_of: Mapping[Request, list[str]], *, force: bool) -> dict[Request, ResolvedEnvironment]:
+    def _resolve_all(
+        self, steps_of: Mapping[Request, list[str]], needs: Mapping[str, str], *, force: bool
+    ) -> dict[Request, ResolvedEnvironment]:
         catalog = self._wiring.catalog
         found = (
             {}
@@ -123,7 +126,9 @@ class Service:
         )
         missing = {request: steps for request, steps in steps_of.items() if request not in found}
         if missing:
-            for request, environment in resolve(missing, self._wiring.resolver, self._report()).items():
+            with _telling(needs):
+                resolved = resolve(missing, self._wiring.resolver, self._report())
+            for request, environment in resolved.items():
                 catalog.add(environment)
                 found[request] = environment
         self._known.update({environment.env_id: environment for environment in found.values()})
@@ -158,7 +163,8 @@ class Service:
     def _create(self, env_id: EnvID, creator: creation.Creator, report: Reporter) -> creation.Prefix:
         steps = self._steps.get(env_id)
         title = f"Creating the environment of {named(steps)}" if steps else f"Creating {env_id.prefix_name}"
-        return creation.create(self._environment(env_id), creator, report, title=title)
+        with _at(named(steps)) if steps else contextlib.nullcontext():
+            return creation.create(self._environment(env_id), creator, report, title=title)
 
     def _environment(self, env_id: EnvID) -> ResolvedEnvironment:
         environment = self._known.get(env_id) or self._wiring.catalog.find(env_id)
@@ -194,6 +200,20 @@ def _check_kind(ask: Ask, settings: Settings) -> None:
 
 
 _RESOLVER = "leave METAFLOW_CONDA_PYPI_DEPENDENCY_RESOLVER and METAFLOW_CONDA_MIXED_DEPENDENCY_RESOLVER unset"
+
+
+@contextlib.contextmanager
+def _telling(needs: Mapping[str, str]) -> Iterator[None]:
+    """Say of packages that a solver's explanation names which of them Metaflow itself asks for."""
+    try:
+        yield
+    except ResolveError as error:
+        named_too = [
+            f"{name} {version}" for name, version in needs.items() if re.search(rf"(?<![\w.-]){name}\b", error.message)
+        ]
+        if not named_too:
+            raise
+        raise ResolveError(f"{error.message}\n- Metaflow itself needs {', '.join(named_too)}", error.hint) from None
 
 
 @contextlib.contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import platformdirs
 from ..engine.errors import ExtensionError, SettingError
 from ..engine.platform import ARCHES, VirtualPackage
 from ..engine.request import DEFAULT_INDEX
-from ..engine.secret import has_credentials, strip_credentials
+from ..engine.secret import has_credentials, is_url, strip_credentials
 
 NAMES = (
     "CONDA_CHANNELS",
@@ -55,6 +56,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     channels = _list("CONDA_CHANNELS", values) or _split(environ.get("CONDA_CHANNELS", "")) or ("conda-forge",)
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
     _choice("CONDA_DEPENDENCY_RESOLVER", values, ("rattler",))
+    _folder("CONDA_LOCALROOT", values)
     urls = [url.rstrip("/") for url in (*channels, index or "", alias or "") if has_credentials(url)]
     return Settings(
         channels=tuple(channel_name(channel) for channel in channels),
@@ -75,7 +77,7 @@ def channel_name(channel: str) -> str:
     """Return a channel as specs hold it: a name, a clean URL, or a ``file://`` URL for a folder."""
     text = channel.strip().rstrip("/")
     if text.startswith(("/", "./", "../", "~")):
-        return Path(text).expanduser().absolute().as_uri()
+        return Path(os.path.expanduser(text)).absolute().as_uri()
     return strip_credentials(text)
 
 
@@ -117,7 +119,7 @@ def _url(name: str, values: Mapping[str, Any]) -> str | None:
     text = _text(name, values).rstrip("/")
     if not text:
         return None
-    if not re.match(r"(?:https?|file)://.", text):
+    if not is_url(text):
         raise _bad(name, text, "a URL that begins with https://, http:// or file://")
     return text
 
@@ -126,7 +128,7 @@ def _folder(name: str, values: Mapping[str, Any]) -> Path | None:
     text = _text(name, values)
     if not text:
         return None
-    path = Path(text).expanduser()
+    path = Path(os.path.expanduser(text))  # which leaves the home of an unknown user as it is
     if not path.is_absolute():
         raise _bad(name, text, "an absolute path of a folder (it is made where there is none)")
     return path

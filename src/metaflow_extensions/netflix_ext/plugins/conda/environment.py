@@ -47,6 +47,7 @@ class CondaEnvironment(MetaflowEnvironment):
         question = flow.question(self.flow, self.datastore_type, force=bool(getattr(self, "_force_rebuild", False)))
         with compat.user_errors():
             self.steps = self.service.resolve(question, echo)
+        flow.forget_secrets(self.flow)
 
     def add_to_package(self) -> list[tuple[str, str, ContentType]]:
         """Put the resolved environments of this flow into the code package: one file, the same bytes for the same."""
