@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from metaflow_extensions.netflix_ext.adapters.bytecode import NoByteCode
 from metaflow_extensions.netflix_ext.engine.create import Creator
 from metaflow_extensions.netflix_ext.engine.errors import ResolveError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
@@ -148,6 +149,7 @@ def creator(prefixes: Prefixes, **parts: object) -> Creator:
         "conda": FakeInstaller(),
         "wheels": FakeInstaller(),
         "activator": FakeActivator(),
+        "byte_code": NoByteCode(),
         "machine": FakeMachine(),
     }
     return Creator(prefixes=prefixes, **{**values, **parts})  # type: ignore[arg-type]

@@ -26,7 +26,8 @@ class Rule:
 
     Without ``status`` and ``body`` the file is served as usual (after ``delay``,
     cut off after ``truncate`` bytes). A rule with ``require_token`` only acts on
-    requests without that bearer token, with 401 unless ``status`` says otherwise.
+    requests without that bearer token (or without those ``user:password`` in base64),
+    with 401 unless ``status`` says otherwise.
     """
 
     pattern: str
@@ -160,7 +161,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _token(self) -> str | None:
         kind, _, value = self.headers.get("Authorization", "").partition(" ")
-        return value.strip() if kind.lower() == "bearer" else None
+        return value.strip() if kind.lower() in ("bearer", "basic") else None
 
     @staticmethod
     def _injected(rule: Rule | None) -> int | None:

@@ -35,7 +35,7 @@ class PrefixFolder:
     def marker(self, name: str) -> str | None:
         """Return what `commit` wrote into the prefix *name*; None where there is no complete one of ours."""
         try:
-            return (self.path(name) / MARKER).read_text("utf-8")
+            return (self.path(name) / MARKER).read_text("utf-8", errors="replace")
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
@@ -66,7 +66,7 @@ class PrefixFolder:
         """
         if self.path(name).exists():
             raise CreateError(
-                f"'{self.path(name)}' exists and holds no {MARKER}: it is not ours to replace",
+                f"'{self.path(name)}' exists and holds no sound {MARKER}: it is not ours to replace",
                 "move it away, or set METAFLOW_CONDA_ENVS_ROOT to another folder",
             )
         try:

@@ -12,7 +12,7 @@ from typing import Any
 from .errors import CreateError, unwritable
 from .events import Reporter
 from .platform import VirtualPackage, satisfies
-from .ports import Activator, CondaInstaller, Machine, Prefixes, WheelInstaller
+from .ports import Activator, ByteCode, CondaInstaller, Machine, Prefixes, WheelInstaller
 from .resolved import ResolvedEnvironment
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_")
@@ -27,6 +27,7 @@ class Creator:
     conda: CondaInstaller
     wheels: WheelInstaller
     activator: Activator
+    byte_code: ByteCode
     machine: Machine
 
 
@@ -51,11 +52,12 @@ def find(environment: ResolvedEnvironment, prefixes: Prefixes) -> Prefix | None:
         return None
     try:
         marker: dict[str, Any] = json.loads(text)
-        if marker["id"] != list(environment.env_id):
+        variables: dict[Any, Any] = dict(marker["variables"])
+        if marker["id"] != list(environment.env_id) or not all(isinstance(text, str) for text in variables.values()):
             return None
-        return Prefix(path=prefixes.path(name), variables=dict(marker["variables"]))
     except (ValueError, KeyError, TypeError):
         return None
+    return Prefix(path=prefixes.path(name), variables=variables)
 
 
 def create(environment: ResolvedEnvironment, creator: Creator, report: Reporter, *, title: str = "Creating") -> Prefix:
@@ -92,6 +94,7 @@ def _build(environment: ResolvedEnvironment, creator: Creator, report: Reporter)
         creator.conda.install(environment.conda, stage, final, report)
         if environment.pypi:
             creator.wheels.install(environment.pypi, stage, final, report)
+        creator.byte_code.link(stage, (*environment.conda, *environment.pypi))
         variables = creator.activator.variables(stage, final)
         marker = {"id": list(environment.env_id), "variables": dict(variables)}
         creator.prefixes.commit(name, stage, json.dumps(marker, sort_keys=True))

@@ -25,10 +25,10 @@ _CODE = ".mf_code"
 _CONFIG = "CONFIG"
 
 
-def variables(prefix: Mapping[str, Any], package: Any) -> dict[str, str]:
-    """Return the variables that a task in *prefix* is started with: activation, and where its Metaflow is.
+def variables(prefix: Mapping[str, Any], package: Any) -> tuple[dict[str, str], str]:
+    """Return the variables that a task in *prefix* is started with, and the folder that its Metaflow lies in.
 
-    The user's PYTHONPATH, PYTHONHOME and user site do not get in.
+    They activate the prefix and point at that folder. The user's PYTHONPATH, PYTHONHOME and user site do not get in.
     """
     bin_folder = os.path.dirname(prefix["python"])
     found = dict(prefix["variables"])
@@ -47,9 +47,9 @@ def variables(prefix: Mapping[str, Any], package: Any) -> dict[str, str]:
         found["MF_ORIG_LD_LIBRARY_PATH"] = libraries
         found["LD_LIBRARY_PATH"] = os.pathsep.join([os.path.join(prefix["path"], "lib"), libraries])
     code, meta = _folders(os.path.dirname(prefix["path"]), package)
-    found["PYTHONPATH"] = code
+    found["PYTHONPATH"] = os.path.join(meta, _CODE)
     found["METAFLOW_EXTRACTED_ROOT"] = meta
-    return found
+    return found, os.path.join(code, _CODE)
 
 
 _known: dict[int, tuple[str, str]] = {}
@@ -62,7 +62,7 @@ def _folders(root: str, package: Any) -> tuple[str, str]:
         data = [item for item in compat.content_data(package) if os.path.basename(item[0]) != _CONFIG]
         key = digest([[name, content.decode("utf-8")] for name, content in data] + [code])
         meta = _kept(os.path.join(root, ".meta"), key, lambda folder: _describe(data, code, folder))
-        _known[id(package)] = (os.path.join(meta, _CODE), meta)
+        _known[id(package)] = (code, meta)
     return _known[id(package)]
 
 

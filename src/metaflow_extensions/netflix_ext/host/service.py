@@ -43,6 +43,7 @@ class Service:
         self._known: dict[EnvID, ResolvedEnvironment] = {}
         self._creating: dict[EnvID, Future[creation.Prefix]] = {}
         self._steps: dict[EnvID, list[str]] = {}
+        self._compiled: set[tuple[str, ...]] = set()
         self._reporter: Reporter | None = None
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="create")
         self._echo: progress.Echo = lambda *_, **__: None
@@ -145,7 +146,14 @@ class Service:
 
         Raises CreateError, PackageError.
         """
-        prefix = self._start(EnvID(*env_id)).result()
+        found = EnvID(*env_id)
+        prefix = self._start(found).result()
+        if not prefix.python.exists():
+            raise CreateError(f"'{prefix.path}' is damaged: it has no bin/python", "remove it: it will be made again")
+        if found not in self._compiled:
+            self._compiled.add(found)
+            environment = self._environment(found)
+            self._wiring.byte_code.begin(prefix.path, (*environment.conda, *environment.pypi))
         return {"path": str(prefix.path), "python": str(prefix.python), "variables": dict(prefix.variables)}
 
     def _start(self, env_id: EnvID) -> Future[creation.Prefix]:
@@ -176,6 +184,12 @@ class Service:
         if self._reporter is None:
             self._reporter = progress.reporter(self._echo)
         return self._reporter
+
+    def compile(self, code: str, prefix: Mapping[str, Any]) -> None:
+        """Make byte code of *code*, where tasks find Metaflow, for the Python of *prefix*, in the background."""
+        if (code, prefix["python"]) not in self._compiled:
+            self._compiled.add((code, prefix["python"]))
+            self._wiring.byte_code.begin_tree(Path(code), Path(prefix["python"]))
 
     def package_file(self, env_ids: Sequence[Sequence[str]]) -> str | None:
         """Write the documents of *env_ids* to one file and return its path; None where there are none."""

@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..adapters.bytecode import ByteCodeCache
 from ..adapters.folder import FolderStore
 from ..adapters.machine import LocalMachine
 from ..adapters.prefixes import PrefixFolder
@@ -33,6 +34,7 @@ class Wiring:
         self._store = FolderStore(root)
         self.catalog = Catalog(self._store)
         self.prefixes = PrefixFolder(settings.envs_root)
+        self.byte_code = ByteCodeCache(settings.envs_root)
         self._secrets = dict(settings.secrets)
 
     def remember(self, urls: Iterable[str]) -> None:
@@ -76,6 +78,7 @@ class Wiring:
             conda=RattlerInstaller(self._worker, secrets=self._secrets),
             wheels=UvInstaller(self._secrets),
             activator=ShellActivator(),
+            byte_code=self.byte_code,
             machine=self.machine,
         )
 

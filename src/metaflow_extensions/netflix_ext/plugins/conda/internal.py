@@ -40,7 +40,8 @@ class CondaEnvInternalDecorator(StepDecorator):
             return
         with compat.user_errors():
             prefix = self._environment.service.prefix(tuple(asked["id"]))
-            variables = home.variables(prefix, self._package)
+            variables, code = home.variables(prefix, self._package)
+            self._environment.service.compile(code, prefix)
         cli_args.entrypoint[0] = prefix["python"]
         cli_args.env.update(variables)
 

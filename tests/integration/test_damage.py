@@ -1,0 +1,100 @@
+"""Records and prefixes that something has damaged: repaired silently, or one clear message."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from tests.project import Project
+from tests.refusal import CLICK, ONE, check_refusal
+
+pytestmark = pytest.mark.slow
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def garble(path: Path) -> None:
+    path.write_bytes(b"\x80\xff\x00 not json")
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def other(path: Path) -> None:
+    path.write_text('[{"full_id": 3, "schema": 2}]')
+
+
+def nonsense(path: Path) -> None:
+    path.write_text('{"full_id": "../../..", "schema": 2, "id": [1, 2, 3], "conda": [3], "variables": {"A": 1}}')
+
+
+def remove(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.fixture(name="ready")
+def _ready(fresh: Project) -> Project:
+    """A folder in which the flow has run once."""
+    done = fresh.flow(ONE, "run", variables={"SPEC": CLICK})
+    assert done.returncode == 0, done.output
+    return fresh
+
+
+DAMAGES = (cut, garble, empty, other, nonsense, remove)
+
+
+@pytest.mark.parametrize("what", ["env", "latest"])
+def test_a_damaged_record_is_made_again(ready: Project, what: str) -> None:
+    """A document or pointer that cannot be read costs a resolve, once; the prefix is found again."""
+    record = next(path for path in ready.catalog.rglob(what) if path.is_file())
+    for damage in DAMAGES:
+        damage(record)
+        done = ready.flow(ONE, "run", variables={"SPEC": CLICK})
+        assert done.returncode == 0, done.output
+        assert "Resolving" in done.output
+        assert "Creating" not in done.output
+
+    again = ready.flow(ONE, "run", variables={"SPEC": CLICK})
+    assert again.returncode == 0, again.output
+    assert "Resolving" not in again.output
+
+
+def test_a_damaged_marker_is_told(ready: Project) -> None:
+    """A prefix whose marker cannot be read may be anybody's: it is named, and stays."""
+    prefix = next(ready.envs.glob("metaflow_*"))
+    sound = (prefix / ".metaflowenv").read_bytes()
+    for damage in DAMAGES:
+        (prefix / ".metaflowenv").write_bytes(sound)
+        damage(prefix / ".metaflowenv")
+        done = ready.flow(ONE, "run", variables={"SPEC": CLICK})
+        check_refusal(done, "step start: ", str(prefix), "move it away")
+        assert (prefix / "bin" / "python").exists()
+
+
+def test_a_prefix_without_python_is_told(ready: Project) -> None:
+    """A prefix that lost its interpreter is named, and made again once it is removed."""
+    prefix = next(ready.envs.glob("metaflow_*"))
+    (prefix / "bin" / "python").unlink()
+    done = ready.flow(ONE, "run", variables={"SPEC": CLICK})
+    check_refusal(done, str(prefix), "is damaged: it has no bin/python", "remove it")
+
+
+def test_a_catalog_that_cannot_be_written(fresh: Project) -> None:
+    """A file in the catalog's place is named."""
+    fresh.catalog.parent.mkdir()
+    fresh.catalog.write_text("")
+    done = fresh.flow(ONE, "run", variables={"SPEC": CLICK})
+    check_refusal(done, str(fresh.catalog), "cannot be written")
+    assert fresh.catalog.read_text() == ""
+
+
+def test_a_pointer_that_is_a_folder(ready: Project) -> None:
+    """A folder in a pointer's place is named."""
+    pointer = next(ready.catalog.rglob("latest"))
+    pointer.unlink()
+    pointer.mkdir()
+    done = ready.flow(ONE, "run", variables={"SPEC": CLICK})
+    check_refusal(done, str(pointer), "cannot be written")
