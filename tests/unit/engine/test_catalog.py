@@ -86,3 +86,14 @@ def test_a_sound_document_is_never_overwritten(store: MemoryStore) -> None:
     catalog.add(ONE)
 
     assert store.get(environment_key(ONE.env_id)) == before
+
+
+def test_a_shared_store_serves_by_id_and_decides_nothing(store: MemoryStore) -> None:
+    """What one user resolved is found by another by its id; what a spec resolves to stays each user's own."""
+    shared = MemoryStore()
+    Catalog(MemoryStore(), shared).add(ONE)
+    other = Catalog(store, shared)
+
+    assert other.find(ONE.env_id) == ONE
+    assert other.default("a" * 40, "linux-64") is None
+    assert shared.get(latest_key("a" * 40, "linux-64")) is not None

@@ -12,15 +12,21 @@ from .resolved import ResolvedEnvironment
 
 
 class Catalog:
-    """Environments by id, and by the spec they were resolved from."""
+    """Environments by id, and by the spec they were resolved from: in *store*, and in one *shared* with others if any.
 
-    def __init__(self, store: Store) -> None:
+    What a spec resolves to is decided by *store* alone: others' choices are theirs.
+    """
+
+    def __init__(self, store: Store, shared: Store | None = None) -> None:
         self._store = store
+        self._shared = shared
 
     def find(self, env_id: EnvID) -> ResolvedEnvironment | None:
         """Return the environment of that id, or None; raise StoreError where its document is damaged."""
         key = environment_key(env_id)
         data = self._store.get(key)
+        if data is None and self._shared is not None:
+            data = self._shared.get(key)
         if data is None:
             return None
         found = ResolvedEnvironment.from_bytes(data, key)
@@ -47,10 +53,13 @@ class Catalog:
         A document that is there already stays, unless it is damaged.
         """
         env_id = environment.env_id
-        self._store.put(environment_key(env_id), environment.to_bytes(), overwrite=self._damaged(env_id))
-        if default:
-            pointer = json.dumps({"full_id": env_id.full_id}) + "\n"
-            self._store.put(latest_key(env_id.req_id, env_id.arch), pointer.encode(), overwrite=True)
+        pointer = json.dumps({"full_id": env_id.full_id}) + "\n"
+        damaged = self._damaged(env_id)
+        for store in (self._shared, self._store):
+            if store is not None:
+                store.put(environment_key(env_id), environment.to_bytes(), overwrite=damaged)
+                if default:
+                    store.put(latest_key(env_id.req_id, env_id.arch), pointer.encode(), overwrite=True)
 
     def _damaged(self, env_id: EnvID) -> bool:
         try:

@@ -41,6 +41,7 @@ class Settings:
     channels: tuple[str, ...]
     channel_alias: str | None
     envs_root: Path
+    local_root: Path | None
     index: str
     pypi: bool
     mixed: bool
@@ -61,6 +62,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     return Settings(
         channels=tuple(channel_name(channel) for channel in channels),
         channel_alias=strip_credentials(alias) if alias else None,
+        local_root=_folder("CONDA_LOCALROOT", values),
         envs_root=_folder("CONDA_ENVS_ROOT", values)
         or Path(platformdirs.user_cache_dir("metaflow-netflixext")) / "envs",
         index=strip_credentials(index) if index else DEFAULT_INDEX,

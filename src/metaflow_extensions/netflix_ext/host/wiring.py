@@ -32,7 +32,8 @@ class Wiring:
         self.machine = LocalMachine(os.environ)
         self._root = root
         self._store = FolderStore(root)
-        self.catalog = Catalog(self._store)
+        shared = FolderStore(settings.local_root) if settings.local_root is not None else None
+        self.catalog = Catalog(self._store, shared)
         self.prefixes = PrefixFolder(settings.envs_root)
         self.byte_code = ByteCodeCache(settings.envs_root)
         self._secrets = dict(settings.secrets)
