@@ -13,10 +13,9 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from tests.channel import ensure, serve
-
 from benchmarks import engine, flows, startup
 from benchmarks.bench import Figure, Place, save
+from tests.channel import ensure, serve
 
 Scenario = Callable[[Place, int], Iterator[Figure]]
 SCENARIOS: dict[str, Scenario] = {

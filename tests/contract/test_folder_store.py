@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.contract.store import StoreContract
 
 from metaflow_extensions.netflix_ext.adapters.folder import FolderStore
+from tests.contract.store import StoreContract
 
 
 class TestFolderStore(StoreContract):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.contract.store import StoreContract
 
 from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
+from tests.contract.store import StoreContract
 
 
 class TestMemoryStore(StoreContract):

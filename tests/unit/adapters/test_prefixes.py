@@ -7,12 +7,12 @@ import os
 from pathlib import Path
 
 import pytest
-from tests.fakes import Recorder
 
 from metaflow_extensions.netflix_ext.adapters import disk
 from metaflow_extensions.netflix_ext.adapters.prefixes import MARKER, PrefixFolder
 from metaflow_extensions.netflix_ext.engine.errors import CreateError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
+from tests.fakes import Recorder
 
 
 @pytest.fixture(name="prefixes")

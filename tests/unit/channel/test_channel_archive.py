@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import zstandard
+
 from tests.channel.archive import CONDA, PLACEHOLDER, TAR_BZ2, Item, Package, items_below, write
 
 PACKAGE = Package(

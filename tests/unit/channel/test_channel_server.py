@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import requests
+
 from tests.channel.server import Rule, Server, serve
 
 DATA = b"0123456789"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.channel.errors import ChannelError
 from tests.channel.specifiers import applies, constraint, depends, environment, requirement
 

@@ -8,6 +8,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
 from tests.channel import cache, extras
 from tests.channel.conversion import Plan, convert, extras_asked
 from tests.channel.errors import ChannelError

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes import conda_package, resolved
 
 from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.catalog import Catalog
 from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.engine.layout import environment_key, latest_key
+from tests.fakes import conda_package, resolved
 
 ONE, TWO = resolved(), resolved(conda_package("numpy"))
 

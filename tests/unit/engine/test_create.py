@@ -11,12 +11,12 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.fakes import FakeActivator, FakeInstaller, FakeMachine, Recorder, conda_package, creator, resolved, wheel
 
 from metaflow_extensions.netflix_ext.adapters.prefixes import MARKER, PrefixFolder
 from metaflow_extensions.netflix_ext.engine.create import check_machine, create, find
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
+from tests.fakes import FakeActivator, FakeInstaller, FakeMachine, Recorder, conda_package, creator, resolved, wheel
 
 ENVIRONMENT = resolved(conda_package("numpy"), pypi=[wheel("requests")])
 NAME = ENVIRONMENT.env_id.prefix_name

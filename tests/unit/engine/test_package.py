@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes import conda_package, wheel
 
 from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.engine.package import (
@@ -12,6 +11,7 @@ from metaflow_extensions.netflix_ext.engine.package import (
     package_from_dict,
     package_to_dict,
 )
+from tests.fakes import conda_package, wheel
 
 FULL = conda_package(
     "a", depends=("python >=3.11", "__glibc >=2.17"), constrains=("b >=1",), purls=("pkg:pypi/a",), size=7

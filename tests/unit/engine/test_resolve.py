@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
-from tests.fakes import PYTHON, FakeCondaSolver, FakePypiSolver, Recorder, conda_package
 
 from metaflow_extensions.netflix_ext.engine.ask import ask_of
 from metaflow_extensions.netflix_ext.engine.errors import ResolveError, SourceError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.request import Request, Surroundings, request_for
 from metaflow_extensions.netflix_ext.engine.resolve import Resolver, distributions, resolve
+from tests.fakes import PYTHON, FakeCondaSolver, FakePypiSolver, Recorder, conda_package
 
 NUMPY = conda_package("numpy", "1.26.4", depends=("python >=3.11",))
 INDEX = {"python": PYTHON, "numpy": NUMPY, "zlib": conda_package("zlib")}

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.fakes import PYTHON, conda_package, resolved, wheel
 
 from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment, find_in_package, package_document
+from tests.fakes import PYTHON, conda_package, resolved, wheel
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "environment-schema-2.json"
 NUMPY = conda_package(

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from ..engine.events import Reporter
+
+if TYPE_CHECKING:
+    from rich.progress import Progress, TaskID
 
 Echo = Callable[..., Any]
 
@@ -31,47 +35,32 @@ class LineReporter(Reporter):
         with self._lock:
             since = self._since.pop(task, time.monotonic())
         text = f"    {task}: {summary + ', ' if summary else ''}{time.monotonic() - since:.1f} s"
-        self._echo(text, highlight="green", bold=False)
+        self._print(text, "green")
 
     def note(self, message: str) -> None:
         """Print *message*."""
-        self._echo(f"    {message}", bold=False)
+        self._print(f"    {message}", "")
+
+    def live(self) -> contextlib.AbstractContextManager[None]:
+        """Show work in progress until the block ends: lines have nothing to show."""
+        return contextlib.nullcontext()
+
+    def _print(self, text: str, style: str) -> None:
+        self._echo(text, bold=False, **({"fg": style} if style else {}))
 
 
 class TerminalReporter(LineReporter):
-    """Lines as above, and below them a live row for each task at work and for each of its parts."""
+    """Lines as above, and a live row for each task at work, shown only while `live`.
+
+    Metaflow writes to the same terminal as soon as it goes on, and would tear the display apart.
+    """
 
     def __init__(self, echo: Echo) -> None:
         super().__init__(echo)
-        self.rows = Rows()
-
-    def started(self, task: str, total: int | None = None) -> None:
-        """Show a row for *task*."""
-        super().started(task, total)
-        self.rows.started(task, total)
-
-    def advanced(self, task: str, done: int) -> None:
-        """Move the bar of *task*."""
-        self.rows.advanced(task, done)
-
-    def finished(self, task: str, summary: str = "") -> None:
-        """Take the row of *task* away; the line that stays is printed above the others."""
-        self.rows.finished(task, summary)
-        super().finished(task, summary)
-
-    def within(self, _task: str) -> Reporter:
-        """Return what shows rows and prints no lines."""
-        return self.rows
-
-
-class Rows(Reporter):
-    """Live rows on a terminal, which go when their work is done."""
-
-    def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-        self._progress = Progress(
+        self.progress = Progress(
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
@@ -79,38 +68,58 @@ class Rows(Reporter):
             console=Console(stderr=True),
             transient=True,
         )
-        self._rows: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._rows: dict[str, TaskID] = {}
+        self._live = False
+
+    @contextlib.contextmanager
+    def live(self) -> Iterator[None]:
+        """Show the rows until the block ends."""
+        self._live = True
+        self.progress.start()
+        try:
+            yield
+        finally:
+            self._live = False
+            self.progress.stop()
 
     def started(self, task: str, total: int | None = None) -> None:
-        """Show a row."""
-        with self._lock:
-            if not self._rows:
-                self._progress.start()
-            self._rows[task] = self._progress.add_task(task, total=total)
+        """Add a row for *task*."""
+        super().started(task, total)
+        self._rows[task] = self.progress.add_task(task, total=total)
 
     def advanced(self, task: str, done: int) -> None:
-        """Move its bar."""
-        with self._lock:
-            if task in self._rows:
-                self._progress.update(self._rows[task], completed=done)
+        """Move the bar of *task*."""
+        self.progress.update(self._rows[task], completed=done)
 
-    def finished(self, task: str, summary: str = "") -> None:  # noqa: ARG002 - rows have no summary
-        """Take it away."""
-        with self._lock:
-            row = self._rows.pop(task, None)
-            if row is not None:
-                self._progress.remove_task(row)
-            if not self._rows:
-                self._progress.stop()
+    def finished(self, task: str, summary: str = "") -> None:
+        """Take the row of *task* away; the line that stays is printed above the others."""
+        self.progress.remove_task(self._rows.pop(task))
+        super().finished(task, summary)
 
-    def within(self, _task: str) -> Reporter:
-        """Return itself: parts are rows too."""
-        return self
+    def within(self, task: str) -> Reporter:
+        """Return what shows the parts of *task* in its row."""
+        return _Part(self.progress, self._rows[task], task)
+
+    def _print(self, text: str, style: str) -> None:
+        if self._live:
+            self.progress.console.print(text, style=style, markup=False, highlight=False)
+        else:
+            super()._print(text, style)
 
 
-def reporter(echo: Echo) -> Reporter:
-    """Return what fits *echo*: Metaflow's, or its silent one under ``--quiet``."""
+class _Part(Reporter):
+    def __init__(self, progress: Progress, row: TaskID, task: str) -> None:
+        self._progress, self._row, self._task = progress, row, task
+
+    def started(self, task: str, total: int | None = None) -> None:
+        self._progress.update(self._row, description=f"{self._task}: {task}", total=total, completed=0)
+
+    def advanced(self, task: str, done: int) -> None:  # noqa: ARG002 - one part at a time
+        self._progress.update(self._row, completed=done)
+
+
+def reporter(echo: Echo) -> LineReporter:
+    """Return what fits the place where people read; *echo* is Metaflow's, which says nothing under ``--quiet``."""
     if getattr(echo, "__name__", "") == "echo_dev_null":
-        return Reporter()
+        return LineReporter(echo)
     return TerminalReporter(echo) if sys.stderr.isatty() else LineReporter(echo)

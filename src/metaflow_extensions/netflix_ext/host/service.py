@@ -44,7 +44,7 @@ class Service:
         self._creating: dict[EnvID, Future[creation.Prefix]] = {}
         self._steps: dict[EnvID, list[str]] = {}
         self._compiled: set[tuple[str, ...]] = set()
-        self._reporter: Reporter | None = None
+        self._reporter: progress.LineReporter | None = None
         self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="create")
         self._echo: progress.Echo = lambda *_, **__: None
 
@@ -147,7 +147,9 @@ class Service:
         Raises CreateError, PackageError.
         """
         found = EnvID(*env_id)
-        prefix = self._start(found).result()
+        creating = self._start(found)
+        with contextlib.nullcontext() if creating.done() else self._report().live():
+            prefix = creating.result()
         if not prefix.python.exists():
             raise CreateError(f"'{prefix.path}' is damaged: it has no bin/python", "remove it: it will be made again")
         if found not in self._compiled:
@@ -180,7 +182,7 @@ class Service:
             raise CreateError(f"the environment {':'.join(env_id[:2])} is not known here", "resolve it again")
         return environment
 
-    def _report(self) -> Reporter:
+    def _report(self) -> progress.LineReporter:
         if self._reporter is None:
             self._reporter = progress.reporter(self._echo)
         return self._reporter
