@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+
 from tests.project import FLOWS, Project
 
 pytestmark = pytest.mark.slow
@@ -229,3 +230,37 @@ def test_pypi_is_another_name(project: Project) -> None:
 
     again = project.run(FLOWS / "three.py")
     assert "Resolving" not in again.output
+
+
+def test_every_python_at_hand(project: Project, built: Path) -> None:
+    """Steps run on each version of Python that the channel has, from 3.7 on."""
+    minors = json.loads((built / "manifest.json").read_text())["minors"]
+    names = [f"on_{minor.replace('.', '_')}" for minor in minors]
+    steps = "".join(
+        f"    @conda(python='{minor}')\n"
+        "    @step\n"
+        f"    def {name}(self):\n"
+        "        self.seen = [*self.seen, '%d.%d' % sys.version_info[:2]]\n"
+        f"        self.next(self.{following})\n"
+        for minor, name, following in zip(minors, names, [*names[1:], "end"], strict=True)
+    )
+    script = project.write(
+        "every.py",
+        "import sys\n"
+        "from metaflow import FlowSpec, conda, step\n"
+        "class EveryFlow(FlowSpec):\n"
+        "    @step\n"
+        "    def start(self):\n"
+        "        self.seen = []\n"
+        f"        self.next(self.{names[0]})\n"
+        f"{steps}"
+        "    @step\n"
+        "    def end(self):\n"
+        "        pass\n"
+        "if __name__ == '__main__':\n"
+        "    EveryFlow()\n",
+    )
+    done = project.run(script)
+
+    assert list(minors) == project.latest("EveryFlow", "run['end'].task['seen'].data")
+    assert "exception occurred" not in done.output

@@ -42,6 +42,7 @@ def run(
     Raises ToolError where it cannot be started or does not end in time.
     """
     process = _start(command, environment, folder, subprocess.PIPE if text is not None else subprocess.DEVNULL)
+    _RUNNING.append(process)
     try:
         stdout, stderr = process.communicate(text, timeout=timeout)
     except subprocess.TimeoutExpired:
@@ -50,7 +51,19 @@ def run(
     except BaseException:
         _abandon(process)
         raise
+    finally:
+        _RUNNING.remove(process)
     return Finished(returncode=process.returncode, stdout=stdout, stderr=stderr)
+
+
+_RUNNING = []  # type: list[subprocess.Popen[str]]
+
+
+def end_running() -> None:
+    """End every program that some thread waits for in `run`."""
+    for process in list(_RUNNING):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 class Pipe:

@@ -150,6 +150,12 @@ class Worker:
         if connection is not None:
             connection.leave()
 
+    def kill(self) -> None:
+        """End the worker at once, if there is one: who waits for an answer gets an error."""
+        connection = self._connection
+        if connection is not None:
+            connection.kill()
+
     def _connected(self) -> _Connection:
         if self._owner != os.getpid():
             # In a forked child the process and its pipes are the parent's, and another thread of the parent may

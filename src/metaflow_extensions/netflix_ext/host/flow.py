@@ -20,9 +20,9 @@ _GPU_DECORATORS = ("resources", "batch", "kubernetes")
 def question(flow: Any, datastore: str, *, force: bool) -> dict[str, Any]:
     """Return what `host.service.Service.resolve` needs to know of *flow*, in JSON's types.
 
-    ``flow`` holds the (name, attributes) of flow-level decorators, a list a class, base classes first. ``steps`` maps
-    each step to its decorators' (name, attributes), the names of all of them, the arch that each compute decorator
-    gives, and whether it asks for a GPU.
+    ``flow`` holds the (name, attributes) of flow-level decorators, a list a class, base classes first. ``steps``, in the
+    order in which they run, maps each to its decorators' (name, attributes), the names of all of them, the arch that
+    each compute decorator gives, and whether it asks for a GPU.
     """
     return {
         "datastore": datastore,
@@ -33,7 +33,7 @@ def question(flow: Any, datastore: str, *, force: bool) -> dict[str, Any]:
             [[deco.name, _plain(deco.attributes)] for deco in level if _base_word(deco.name)]
             for level in compat.flow_decorators(flow)
         ],
-        "steps": {step.__name__: _step(step.decorators) for step in flow},
+        "steps": {name: _step(getattr(flow, name).decorators) for name in flow._graph.sorted_nodes},
     }
 
 

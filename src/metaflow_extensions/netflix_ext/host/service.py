@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,6 +24,7 @@ from ..engine.request import Request, Surroundings, request_for
 from ..engine.resolve import named, resolve
 from ..engine.resolved import ResolvedEnvironment, package_document
 from . import compat, progress
+from .background import Background
 from .settings import NAMES, Settings, channel_name, read
 from .wiring import Wiring
 
@@ -45,7 +46,7 @@ class Service:
         self._steps: dict[EnvID, list[str]] = {}
         self._compiled: set[tuple[str, ...]] = set()
         self._reporter: progress.LineReporter | None = None
-        self._pool = ThreadPoolExecutor(max_workers=4, thread_name_prefix="create")
+        self._background = Background(lambda: self._parts.end_programs() if self._parts is not None else None)
         self._echo: progress.Echo = lambda *_, **__: None
 
     @property
@@ -127,7 +128,7 @@ class Service:
         )
         missing = {request: steps for request, steps in steps_of.items() if request not in found}
         if missing:
-            with _telling(needs):
+            with _telling(needs), self._background.interruptible():
                 resolved = resolve(missing, self._wiring.resolver, self._report())
             for request, environment in resolved.items():
                 catalog.add(environment)
@@ -148,7 +149,7 @@ class Service:
         """
         found = EnvID(*env_id)
         creating = self._start(found)
-        with contextlib.nullcontext() if creating.done() else self._report().live():
+        with self._background.interruptible(), contextlib.nullcontext() if creating.done() else self._report().live():
             prefix = creating.result()
         if not prefix.python.exists():
             raise CreateError(f"'{prefix.path}' is damaged: it has no bin/python", "remove it: it will be made again")
@@ -167,7 +168,7 @@ class Service:
             else:
                 report = self._report()
                 creator = self._wiring.creator  # made here: threads would race to make it
-                self._creating[env_id] = self._pool.submit(self._create, env_id, creator, report)
+                self._creating[env_id] = self._background.submit(lambda: self._create(env_id, creator, report))
         return self._creating[env_id]
 
     def _create(self, env_id: EnvID, creator: creation.Creator, report: Reporter) -> creation.Prefix:

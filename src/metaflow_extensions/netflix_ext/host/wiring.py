@@ -10,6 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..adapters import process
 from ..adapters.bytecode import ByteCodeCache
 from ..adapters.folder import FolderStore
 from ..adapters.machine import LocalMachine
@@ -52,6 +53,13 @@ class Wiring:
         from ..adapters.worker import Worker
 
         return Worker()
+
+    def end_programs(self) -> None:
+        """End the programs that work for us."""
+        process.end_running()
+        worker = self.__dict__.get("_worker")
+        if worker is not None:
+            worker.kill()
 
     @cached_property
     def resolver(self) -> Resolver:

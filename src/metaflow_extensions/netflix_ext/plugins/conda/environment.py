@@ -49,6 +49,17 @@ class CondaEnvironment(MetaflowEnvironment):
             self.steps = self.service.resolve(question, echo)
         flow.forget_secrets(self.flow)
 
+    def begin(self, step_name: str) -> None:
+        """Begin to create the prefixes that this run needs, those of the first steps first; *step_name* is one of them.
+
+        Called for every step; ``spin`` needs that one alone.
+        """
+        wanted = [step_name] if "spin" in compat.command() else list(self.steps)
+        for asked in (self.steps.get(name) for name in wanted):
+            if asked and asked["local"]:
+                with compat.user_errors():
+                    self.service.begin(tuple(asked["id"]))
+
     def add_to_package(self) -> list[tuple[str, str, ContentType]]:
         """Put the resolved environments of this flow into the code package: one file, the same bytes for the same."""
         with compat.user_errors():

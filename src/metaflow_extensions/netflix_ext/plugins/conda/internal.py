@@ -26,11 +26,9 @@ class CondaEnvInternalDecorator(StepDecorator):
         self._environment = environment
 
     def runtime_init(self, flow: Any, graph: Any, package: Any, run_id: Any) -> None:
-        """Begin to create the prefix of the step, while Metaflow goes on."""
+        """Begin to create prefixes, while Metaflow goes on."""
         self._package = package
-        asked = self._asked()
-        if asked and asked["local"]:
-            self._environment.service.begin(tuple(asked["id"]))
+        self._environment.begin(self._step)
 
     def runtime_step_cli(self, cli_args: Any, retry_count: Any, max_user_code_retries: Any, ubf_context: Any) -> None:
         """Start the task with the prefix's Python; tell every task its environment, or that it has none."""
