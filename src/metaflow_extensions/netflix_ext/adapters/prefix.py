@@ -152,7 +152,7 @@ def _explained(error: WorkerError, packages: tuple[CondaPackage, ...], stage: Pa
         )
     return PackageError(
         f"{_file(text, packages)} cannot be fetched: {_flat(text)}",
-        "check the network and that the source still has it; run again to go on where this stopped",
+        "check the network, the credentials, and that the source still has it; run again to go on where this stopped",
     )
 
 

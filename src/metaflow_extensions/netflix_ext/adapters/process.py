@@ -35,13 +35,46 @@ def run(
     folder: Path | None = None,
     text: str | None = None,
     timeout: float | None = None,
+    leashed: bool = False,
 ) -> Finished:
     """Run *command* to its end, with *text* as its input; any exit status is an answer.
 
-    The program is ended together with its children when it times out or when we are interrupted.
+    The program is ended together with its children when it times out or when we are interrupted; a *leashed* one, which
+    has no input, also when we are killed: then it writes nothing into a folder that is somebody else's by now.
     Raises ToolError where it cannot be started or does not end in time.
     """
-    process = _start(command, environment, folder, subprocess.PIPE if text is not None else subprocess.DEVNULL)
+    if not leashed:
+        stdin = subprocess.PIPE if text is not None else subprocess.DEVNULL
+        return _finish(_start(command, environment, folder, stdin), command, text, timeout)
+    leash, ours = os.pipe()
+    try:
+        try:
+            process = _start(["/bin/sh", "-c", _LEASHED, "sh", *command], environment, folder, leash)
+        finally:
+            os.close(leash)
+        return _finish(process, command, None, timeout)
+    finally:
+        os.close(ours)
+
+
+# The end of our input tells that we have died, however that came: a shell waits for it, and ends the program then.
+_LEASHED = """
+exec 3<&0
+"$@" </dev/null 3<&- &
+program=$!
+{ read -r _ <&3; kill -KILL "$program"; } >/dev/null 2>&1 &
+watch=$!
+exec 3<&- </dev/null
+wait "$program"
+status=$?
+kill "$watch"
+exit "$status"
+"""
+
+
+def _finish(
+    process: subprocess.Popen[str], command: Sequence[str], text: str | None, timeout: float | None
+) -> Finished:
     _RUNNING.append(process)
     try:
         stdout, stderr = process.communicate(text, timeout=timeout)

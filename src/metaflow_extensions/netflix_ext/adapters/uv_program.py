@@ -117,7 +117,13 @@ def run_uv(
     folder: Path | None = None,
 ) -> Finished:
     """Run uv with the user's own UV_* settings, *environment* over them. Raises ToolError where it crashes."""
-    finished = run([program, *arguments], environment=surroundings(environment or {}), text=text, folder=folder)
+    finished = run(
+        [program, *arguments],
+        environment=surroundings(environment or {}),
+        text=text,
+        folder=folder,
+        leashed=list(arguments[:2]) == ["pip", "install"],
+    )
     if finished.returncode in (0, 1, 2):
         return finished
     raise ToolError(

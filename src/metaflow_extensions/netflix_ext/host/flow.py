@@ -20,9 +20,9 @@ _GPU_DECORATORS = ("resources", "batch", "kubernetes")
 def question(flow: Any, datastore: str, *, force: bool) -> dict[str, Any]:
     """Return what `host.service.Service.resolve` needs to know of *flow*, in JSON's types.
 
-    ``flow`` holds the (name, attributes) of flow-level decorators, a list a class, base classes first. ``steps``, in the
-    order in which they run, maps each to its decorators' (name, attributes), the names of all of them, the arch that
-    each compute decorator gives, and whether it asks for a GPU.
+    ``flow`` holds the (name, attributes) of flow-level decorators, a list a class, base classes first. ``steps``, in
+    the order in which they run, maps each to its decorators' (name, attributes), the names of all of them, the arch
+    that each compute decorator gives, and whether it asks for a GPU.
     """
     return {
         "datastore": datastore,

@@ -55,6 +55,13 @@ class _FlowWords(_Words, FlowDecorator):
         compat.require_environment(self.name, environment)
 
 
+_PYTHON_WORDS = """
+    python : str, optional, default None
+        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter."""
+_DISABLED = """
+    disabled : bool, optional, default None
+        If set to True, the step runs in the launching interpreter; on a flow, all steps that do not say otherwise."""
+
 _CONDA: dict[str, Any] = {
     "packages": {},
     "libraries": {},
@@ -64,145 +71,97 @@ _CONDA: dict[str, Any] = {
     "pip_packages": {},
     "pip_sources": [],
 }
-_PYPI: dict[str, Any] = {"packages": {}, "extra_indices": [], "python": None, "disabled": None, "sources": []}
-_SYS: dict[str, Any] = {"packages": {}, "disabled": None}
-
-
-class CondaDecorator(_StepWords):
-    """Specifies the conda packages of the step.
-
-    Several on one step add up; what a step says replaces what `@conda_base` says of the same package.
+_CONDA_WORDS = f"""
 
     Parameters
     ----------
-    packages : Dict[str, str], default {}
+    packages : Dict[str, str], default {{}}
         Packages by name, or `channel::name`: the version, constraints such as `>=1.2,<2`, or an empty text for any.
-    libraries : Dict[str, str], default {}
+    libraries : Dict[str, str], default {{}}
         The same by its older name. When used with packages, packages take precedence.
     channels : List[str], default []
-        Channels (names, URLs or folders) that come before the configured ones, in order of priority.
-    python : str, optional, default None
-        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
-    disabled : bool, optional, default None
-        If set to True, the step runs in the launching interpreter.
-    pip_packages : Dict[str, str], default {}
-        Deprecated: use `@pypi`.
+        Channels (names, URLs or folders) that come before the configured ones, in order of priority.{_PYTHON_WORDS}{_DISABLED}
+    pip_packages : Dict[str, str], default {{}}
+        Deprecated: use the packages of `@pypi`.
     pip_sources : List[str], default []
-        Deprecated: use `@pypi(extra_indices=[...])`.
+        Deprecated: use the extra_indices of `@pypi`.
     """
 
+_PYPI: dict[str, Any] = {"packages": {}, "extra_indices": [], "python": None, "disabled": None, "sources": []}
+_PYPI_WORDS = f"""
+
+    Parameters
+    ----------
+    packages : Dict[str, str], default {{}}
+        Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
+        constraints, or an empty text for any.
+    extra_indices : List[str], default []
+        Indexes that come before the default one, in order of priority.{_PYTHON_WORDS}{_DISABLED}
+    sources : List[str], default []
+        Deprecated: use extra_indices.
+    """
+
+_SYS: dict[str, Any] = {"packages": {}, "disabled": None}
+_SYS_WORDS = f"""
+
+    Parameters
+    ----------
+    packages : Dict[str, str], default {{}}
+        Exact versions by name, such as `{{"__glibc": "2.31", "__cuda": "12.4"}}`.{_DISABLED}
+    """
+
+
+class CondaDecorator(_StepWords):
+    __doc__ = f"""
+    Specifies the conda packages of the step; several add up, and replace what the flow says of the same package.{_CONDA_WORDS}"""
     name = "conda"
     defaults = _CONDA
 
 
 class CondaBaseDecorator(_FlowWords):
-    """Specifies the conda packages of all steps of the flow.
-
-    Parameters
-    ----------
-    packages : Dict[str, str], default {}
-        Packages by name, or `channel::name`: the version, constraints such as `>=1.2,<2`, or an empty text for any.
-    libraries : Dict[str, str], default {}
-        The same by its older name. When used with packages, packages take precedence.
-    channels : List[str], default []
-        Channels (names, URLs or folders) that come before the configured ones, in order of priority.
-    python : str, optional, default None
-        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
-    disabled : bool, optional, default None
-        If set to True, steps run in the launching interpreter unless they say otherwise.
-    pip_packages : Dict[str, str], default {}
-        Deprecated: use `@pypi_base`.
-    pip_sources : List[str], default []
-        Deprecated: use `@pypi_base(extra_indices=[...])`.
-    """
-
+    __doc__ = f"""
+    Specifies the conda packages of all steps of the flow.{_CONDA_WORDS}"""
     name = "conda_base"
     defaults = _CONDA
 
 
 class PypiDecorator(_StepWords):
-    """Specifies the PyPI packages of the step.
-
-    Parameters
-    ----------
-    packages : Dict[str, str], default {}
-        Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
-        constraints, or an empty text for any.
-    extra_indices : List[str], default []
-        Indexes that come before the default one, in order of priority.
-    python : str, optional, default None
-        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
-    disabled : bool, optional, default None
-        If set to True, the step runs in the launching interpreter.
-    sources : List[str], default []
-        Deprecated: use extra_indices.
-    """
-
+    __doc__ = f"""
+    Specifies the PyPI packages of the step; several add up, and replace what the flow says of the same package.{_PYPI_WORDS}"""
     name = "pypi"
     defaults = _PYPI
 
 
 class PypiBaseDecorator(_FlowWords):
-    """Specifies the PyPI packages of all steps of the flow.
-
-    Parameters
-    ----------
-    packages : Dict[str, str], default {}
-        Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
-        constraints, or an empty text for any.
-    extra_indices : List[str], default []
-        Indexes that come before the default one, in order of priority.
-    python : str, optional, default None
-        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter.
-    disabled : bool, optional, default None
-        If set to True, steps run in the launching interpreter unless they say otherwise.
-    sources : List[str], default []
-        Deprecated: use extra_indices.
-    """
-
+    __doc__ = f"""
+    Specifies the PyPI packages of all steps of the flow.{_PYPI_WORDS}"""
     name = "pypi_base"
     defaults = _PYPI
 
 
 class PipDecorator(_StepWords):
-    """Deprecated: the earlier spelling of `@pypi`, with the same parameters."""
-
+    __doc__ = f"""
+    Deprecated: the earlier spelling of `@pypi`.{_PYPI_WORDS}"""
     name = "pip"
     defaults = _PYPI
 
 
 class PipBaseDecorator(_FlowWords):
-    """Deprecated: the earlier spelling of `@pypi_base`, with the same parameters."""
-
+    __doc__ = f"""
+    Deprecated: the earlier spelling of `@pypi_base`.{_PYPI_WORDS}"""
     name = "pip_base"
     defaults = _PYPI
 
 
 class SysPackagesDecorator(_StepWords):
-    """Specifies what the machine of the step offers, for resolving: conda's virtual packages.
-
-    Parameters
-    ----------
-    packages : Dict[str, str], default {}
-        Exact versions by name, such as `{"__glibc": "2.31", "__cuda": "12.4"}`.
-    disabled : bool, optional, default None
-        If set to True, the step runs in the launching interpreter.
-    """
-
+    __doc__ = f"""
+    Specifies what the machine of the step offers, for resolving: conda's virtual packages.{_SYS_WORDS}"""
     name = "sys_packages"
     defaults = _SYS
 
 
 class SysPackagesBaseDecorator(_FlowWords):
-    """Specifies what the machines of all steps offer, for resolving: conda's virtual packages.
-
-    Parameters
-    ----------
-    packages : Dict[str, str], default {}
-        Exact versions by name, such as `{"__glibc": "2.31", "__cuda": "12.4"}`.
-    disabled : bool, optional, default None
-        If set to True, steps run in the launching interpreter unless they say otherwise.
-    """
-
+    __doc__ = f"""
+    Specifies what the machines of all steps offer, for resolving: conda's virtual packages.{_SYS_WORDS}"""
     name = "sys_packages_base"
     defaults = _SYS
