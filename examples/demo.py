@@ -1,26 +1,32 @@
 """Three steps, three environments, two versions of Python: `python demo.py --environment=conda run`."""
 
 import importlib
-import json
 import os
 import sys
+from importlib.metadata import version
 
 from metaflow import FlowSpec, conda, conda_base, pypi, step
 
 NEWER = os.environ.get("DEMO_NEWER_PYTHON", f"{sys.version_info[0]}.{sys.version_info[1]}")
-OLDER = os.environ.get("DEMO_PYTHON", NEWER)
+OLDER = os.environ.get("DEMO_OLDER_PYTHON", NEWER)
+COLUMNS = ("step", "kind", "Python", "imported", "environment")
 
 
-def imported(*names):
-    """Import modules and say which version came from which environment."""
-    prefix = sys.prefix
-    modules = [importlib.import_module(name) for name in names]
-    return {
-        "python": sys.version.split()[0],
-        "environment": os.path.basename(prefix),
-        "imported": {module.__name__: getattr(module, "__version__", "?") for module in modules},
-        "inside": all(module.__file__.startswith(prefix) for module in modules),
-    }
+def row(name, kind, *packages):
+    """Import packages, which must come from this step's environment, and return a row of the table."""
+    modules = {package: importlib.import_module(package) for package in packages}
+    for package, module in modules.items():
+        assert module.__file__.startswith(sys.prefix), f"{package} comes from outside: {module.__file__}"
+    imported = ", ".join(f"{package} {version(package)}" for package in packages)
+    req_id, full_id = os.path.basename(sys.prefix).split("_")[1:]
+    return (name, kind, sys.version.split()[0], imported, f"{req_id[:8]}:{full_id[:8]}")
+
+
+def table(rows):
+    """Return rows as text, in columns."""
+    widths = [max(len(line[number]) for line in [COLUMNS, *rows]) for number in range(len(COLUMNS))]
+    lines = [COLUMNS, ["-" * width for width in widths], *rows]
+    return "\n".join("  ".join(map(str.ljust, line, widths)).rstrip() for line in lines)
 
 
 @conda_base(python=NEWER)
@@ -31,14 +37,14 @@ class DemoFlow(FlowSpec):
     @step
     def start(self):
         """Run with conda packages alone."""
-        self.seen = {"conda-only": imported("itsdangerous")}
-        self.next(self.from_pypi)
+        self.rows = [row("start", "conda", "itsdangerous")]
+        self.next(self.wheels)
 
     @pypi(packages={"click": ">=8,<9"}, python=OLDER)
     @step
-    def from_pypi(self):
-        """Run with PyPI packages alone, on another Python where the machine has one."""
-        self.seen["PyPI-only"] = imported("click")
+    def wheels(self):
+        """Run with PyPI packages alone, on another Python where the channel has one."""
+        self.rows += [row("wheels", "PyPI", "click")]
         self.next(self.end)
 
     @conda(libraries={"itsdangerous": "2.1.2"})
@@ -46,8 +52,9 @@ class DemoFlow(FlowSpec):
     @step
     def end(self):
         """Run with both, and print what every step saw."""
-        self.seen["mixed"] = imported("itsdangerous", "click")
-        print(json.dumps(self.seen, indent=2))
+        self.rows += [row("end", "conda + PyPI", "itsdangerous", "click")]
+        self.table = table(self.rows)
+        print(self.table)
 
 
 if __name__ == "__main__":

@@ -57,7 +57,7 @@ def channel() -> Iterator[dict[str, str]]:
         say("conda-forge answers: packages come from there")
         yield known
     else:
-        say(f"conda-forge cannot be reached ({PATIENCE_SECONDS} s): making a channel from this machine's CPython ...")
+        say("conda-forge cannot be reached: making a channel from the CPython of this machine ...")
         with own_channel() as variables:
             yield variables
 

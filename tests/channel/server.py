@@ -75,6 +75,11 @@ class Server:
         with self._lock:
             return Counter(request.path for request in self.requests)
 
+    def applied(self, rule: Rule) -> int:
+        """Return how many requests a rule has acted on, those that it still delays too."""
+        with self._lock:
+            return sum(1 for applied in self._applied if applied is rule)
+
     def clear(self) -> None:
         """Forget all requests and rules."""
         with self._lock:

@@ -17,15 +17,15 @@ from pathlib import Path
 
 import pytest
 from metaflow import plugins
-from tests.channel import Server, ensure, serve
-from tests.project import Project, project_at
 
 from metaflow_extensions.netflix_ext.host.settings import NAMES
+from tests.channel import Server, ensure, serve
+from tests.project import Project, project_at
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"python", "diff", "console", "sh"}
 NEEDS_DEFAULT_INDEX = {"README.md"}
-NOT_RUN = 12
+NOT_RUN = 9
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<note>.+?) -->\n+)?^```(?P<word>\w+)(?: title=\"(?P<title>.+?)\")?\n(?P<text>.*?)^```$", re.M | re.S

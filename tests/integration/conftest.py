@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.channel import Server, ensure, serve
 from tests.project import Project, project_at
 
@@ -38,4 +39,4 @@ def project(tmp_path: Path, server: Server, shared_envs: Path) -> Project:
 @pytest.fixture
 def fresh(tmp_path: Path, server: Server) -> Project:
     """A fresh user's folder with prefixes of its own."""
-    return project_at(tmp_path, server, tmp_path / "envs")
+    return project_at(tmp_path, server, tmp_path / ".envs")

@@ -12,7 +12,7 @@ import pytest
 from metaflow_extensions.netflix_ext import host
 from metaflow_extensions.netflix_ext.engine.errors import SettingError
 from metaflow_extensions.netflix_ext.engine.platform import ARCHES, VirtualPackage
-from metaflow_extensions.netflix_ext.host.settings import NAMES, Settings, channel_name, read
+from metaflow_extensions.netflix_ext.host.settings import NAMES, Settings, channel_name, check_envs_root, read
 
 CONFIG = Path(host.__file__).parents[1] / "config" / "mfextinit_netflixext.py"
 GLIBC = {"linux-64": (VirtualPackage("__glibc", "2.31"),)}
@@ -180,3 +180,11 @@ def test_a_bad_override_is_told_by_its_own_name(name: str) -> None:
 def test_channels_have_one_name(channel: str, name: str) -> None:
     """A channel is a name, a clean URL, or the URL of a folder."""
     assert channel_name(channel) == name
+
+
+def test_prefixes_do_not_lie_where_metaflow_packs(tmp_path: Path) -> None:
+    """A folder of prefixes below the flow's is refused, unless Metaflow passes it over for its dot."""
+    check_envs_root(tmp_path / "elsewhere", tmp_path / "flow")
+    check_envs_root(tmp_path / "flow" / ".envs", tmp_path / "flow")
+    with pytest.raises(SettingError, match="below the folder of the flow"):
+        check_envs_root(tmp_path / "flow" / "envs", tmp_path / "flow")

@@ -195,6 +195,7 @@ class Cache:
         """
         final = f"{self._folder}/{package.folder}"
         aside = f"{final}.partial"
+        os.makedirs(self._folder, exist_ok=True)
         with locked(f"{self._folder}/.lock"):
             if os.path.isdir(final):
                 return
@@ -240,7 +241,6 @@ def write(path: str, content: bytes, aside: str) -> None:
 @contextlib.contextmanager
 def locked(path: str, *, wait: bool = True) -> Iterator[None]:
     """Hold an exclusive ``flock`` on *path*; raise BlockingIOError where another holds it and we do not *wait*."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
     with open(path, "ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         yield
@@ -251,6 +251,7 @@ def compile_packages(request: dict[str, Any]) -> None:
     folder, prefix = request["cache"], request["prefix"]
     packages = [Package(*item) for item in request["packages"]]
     cache = Cache(folder, prefix, request["library"])
+    os.makedirs(f"{folder}/.prefixes", exist_ok=True)
     with locked(f"{folder}/.prefixes/{os.path.basename(prefix)}", wait=False):
         missing = [package for package in packages if not cache.link(package)]
         for package, files in cache.listed(missing):
@@ -281,7 +282,9 @@ def compile_tree(request: dict[str, Any]) -> None:
             with open(f"{tree}/{path}", "rb") as file:
                 compiled = byte_code(file.read(), f"{tree}/{path}")
             if compiled is not None:
-                os.makedirs(os.path.dirname(target), exist_ok=True)
+                # Not its parents: a tree that was removed must not come back as folders of byte code.
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(os.path.dirname(target))
                 write(target, compiled, f"{state}.writing")
         write_state(state)
 

@@ -29,7 +29,7 @@ _FETCH = re.compile(r"failed to fetch (?P<file>\S+)")
 _DAMAGED = re.compile(r"numeric field|frame descriptor|Data corruption|checksum|invalid Zip|failed to unpack")
 _HASH_HINT = (
     "nothing was installed from it. Either the file was replaced at its source since the environment was resolved, and "
-    "resolving again with --force takes the new one, or somebody tampers with it on the way"
+    "resolving again with --force-rebuild-environments takes the new one, or somebody tampers with it on the way"
 )
 
 

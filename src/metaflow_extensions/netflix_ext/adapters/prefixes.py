@@ -60,16 +60,14 @@ class PrefixFolder:
         return held()
 
     def stage(self, name: str) -> Path:
-        """Return an empty folder beside the prefix, all left-overs of dead creators removed.
+        """Return an empty folder beside the prefix, left-overs of dead creators and what is left of the prefix removed.
 
         Raises CreateError where the prefix's own place is taken by something that is not ours.
         """
-        if self.path(name).exists():
-            raise CreateError(
-                f"'{self.path(name)}' exists and holds no sound {MARKER}: it is not ours to replace",
-                "move it away, or set METAFLOW_CONDA_ENVS_ROOT to another folder",
-            )
+        path = self.path(name)
         try:
+            if path.exists():
+                self._clear(path)
             for left in self._root.glob(f"{name}.partial-*"):
                 shutil.rmtree(left)
             stage = self._root / f"{name}.partial-{os.getpid()}"
@@ -77,6 +75,15 @@ class PrefixFolder:
         except OSError as error:
             raise self._failed(error) from error
         return stage
+
+    def _clear(self, path: Path) -> None:
+        """Move a damaged prefix of ours away: one without a sound marker that still holds a file of that name."""
+        if not any(path.glob(f"{MARKER}*")):
+            raise CreateError(
+                f"'{path}' exists and holds no {MARKER}: it is not ours to replace",
+                "move it away, or set METAFLOW_CONDA_ENVS_ROOT to another folder",
+            )
+        path.rename(path.with_name(f"{path.name}.partial-damaged-{os.getpid()}"))
 
     def commit(self, name: str, stage: Path, marker: str) -> None:
         """Mark *stage* and rename it into place."""

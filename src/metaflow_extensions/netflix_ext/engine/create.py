@@ -120,8 +120,9 @@ def check_machine(environment: ResolvedEnvironment, machine: Machine) -> None:
         package = have.get(name)
         if package is None or not satisfies(package.version, constraint):
             raise CreateError(
-                f"{who} needs {name} {constraint}, and this machine has {_shown(package)}",
-                f"run it on a newer machine, or lower {name} by @sys_packages so that an older build is picked",
+                f"{who} needs {' '.join((name, constraint)).strip()}, and this machine has {_shown(package)}",
+                f"run it on a machine that has it, ask for another {name} by @sys_packages so that another build is "
+                f"picked, or, where the machine is wrongly judged, set CONDA_OVERRIDE_{name[2:].upper()}",
             )
 
 

@@ -110,7 +110,7 @@ class ResolvedEnvironment:
         return made
 
 
-_REPAIR = "remove it, or resolve the environment again with --force"
+_REPAIR = "remove it, or resolve the environment again with --force-rebuild-environments"
 
 
 def _mapping(document: dict[str, Any], key: str, where: str) -> dict[str, Any]:

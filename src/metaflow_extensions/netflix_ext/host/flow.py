@@ -22,11 +22,12 @@ def question(flow: Any, datastore: str, *, force: bool) -> dict[str, Any]:
 
     ``flow`` holds the (name, attributes) of flow-level decorators, a list a class, base classes first. ``steps``, in
     the order in which they run, maps each to its decorators' (name, attributes), the names of all of them, the arch
-    that each compute decorator gives, and whether it asks for a GPU.
+    that each compute decorator gives, and whether it asks for a GPU. ``folder`` is what Metaflow packs.
     """
     return {
         "datastore": datastore,
         "force": force,
+        "folder": os.path.dirname(os.path.abspath(sys.argv[0])),
         "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "needs": compat.needs(datastore),
         "flow": [

@@ -58,10 +58,10 @@ _known: dict[int, tuple[str, str]] = {}
 def _folders(root: str, package: Any) -> tuple[str, str]:
     if id(package) not in _known:
         files = compat.content_files(package)
-        code = _kept(os.path.join(root, ".code"), _signature(files), lambda folder: _copy(files, folder))
+        code = _kept(os.path.join(root, ".code"), _signature(files), lambda folder: _copy(files, folder), files[-1][1])
         data = [item for item in compat.content_data(package) if os.path.basename(item[0]) != _CONFIG]
         key = digest([[name, content.decode("utf-8")] for name, content in data] + [code])
-        meta = _kept(os.path.join(root, ".meta"), key, lambda folder: _describe(data, code, folder))
+        meta = _kept(os.path.join(root, ".meta"), key, lambda folder: _describe(data, code, folder), data[-1][0])
         _known[id(package)] = (code, meta)
     return _known[id(package)]
 
@@ -74,15 +74,18 @@ def _signature(files: list[tuple[str, str]]) -> str:
     return digest(sorted(facts))
 
 
-def _kept(parent: str, key: str, fill: Callable[[str], None]) -> str:
+def _kept(parent: str, key: str, fill: Callable[[str], None], proof: str) -> str:
+    """Return the folder *key*, filled if need be; it is complete where it holds the file *proof*."""
     final = os.path.join(parent, key)
-    if os.path.isdir(final):
+    if os.path.exists(os.path.join(final, proof)):
         return final
     try:
         os.makedirs(parent, exist_ok=True)
         stage = tempfile.mkdtemp(prefix=key + ".", dir=parent)
         try:
             fill(stage)
+            if os.path.isdir(final) and not os.path.exists(os.path.join(final, proof)):
+                shutil.rmtree(final)
             # Another process may have been faster: its folder has the same content.
             with contextlib.suppress(OSError):
                 os.rename(stage, final)

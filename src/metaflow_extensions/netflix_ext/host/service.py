@@ -25,7 +25,7 @@ from ..engine.resolve import named, resolve
 from ..engine.resolved import ResolvedEnvironment, package_document
 from . import compat, progress
 from .background import Background
-from .settings import NAMES, Settings, channel_name, read
+from .settings import NAMES, Settings, channel_name, check_envs_root, read
 from .wiring import Wiring
 
 _DEPRECATED = {"pip": "@pypi", "pip_base": "@pypi_base"}
@@ -62,6 +62,7 @@ class Service:
         Raises InputError, SettingError, ResolveError, SourceError; then nothing was written.
         """
         self._echo = echo
+        check_envs_root(self._wiring.settings.envs_root, Path(question["folder"]))
         requests, local = self._requests(question, self._wiring.settings)
         steps_of: dict[Request, list[str]] = {}
         for step, request in requests.items():

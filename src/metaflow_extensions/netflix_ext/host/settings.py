@@ -75,6 +75,15 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     )
 
 
+def check_envs_root(root: Path, folder: Path) -> None:
+    """Raise SettingError where prefixes would lie in *folder*, whose files Metaflow packs for every run."""
+    if root.is_relative_to(folder) and not any(part.startswith(".") for part in root.relative_to(folder).parts):
+        raise SettingError(
+            f"METAFLOW_CONDA_ENVS_ROOT is '{root}', below the folder of the flow: Metaflow packs what lies there",
+            "choose a folder elsewhere, or one whose name begins with a dot",
+        )
+
+
 def channel_name(channel: str) -> str:
     """Return a channel as specs hold it: a name, a clean URL, or a ``file://`` URL for a folder."""
     text = channel.strip().rstrip("/")
