@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.project import Project
 from tests.refusal import ONE, check_refusal, refused
 
@@ -140,7 +141,7 @@ def test_a_machine_that_is_too_old(fresh: Project) -> None:
     refused(
         fresh,
         "step start: needs-new-glibc-1.0.0-0.conda needs __glibc >=2.99, and this machine has 2.",
-        "run it on a newer machine",
+        "run it on a machine that has it",
         resolved=True,
         SPEC="[conda(packages={'needs-new-glibc': ''}), sys_packages(packages={'__glibc': '2.99'})]",
         **cold,

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
 from tests.channel import Rule, Server, serve
 from tests.project import Project, project_at
 from tests.refusal import CLICK, ONE, check_refusal, half_made, refused

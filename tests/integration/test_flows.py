@@ -264,3 +264,20 @@ def test_every_python_at_hand(project: Project, built: Path) -> None:
 
     assert list(minors) == project.latest("EveryFlow", "run['end'].task['seen'].data")
     assert "exception occurred" not in done.output
+
+
+def test_a_known_run_loads_nothing_it_does_not_need(project: Project) -> None:
+    """A run that has nothing to resolve or create loads no tool, none of their adapters, and no live display."""
+    project.run(FLOWS / "three.py")
+    words = ("-X", "importtime", str(FLOWS / "three.py"), "--environment=conda", "run")
+    done = project.command(*words)
+    assert done.returncode == 0, done.output
+
+    launcher = (
+        done.stderr[: done.stderr.index("Workflow starting")] if "Workflow starting" in done.stderr else done.stderr
+    )
+    loaded = set(re.findall(r"^import time:.*\| +(\S+)$", launcher, re.MULTILINE))
+    ours = {name.rpartition(".")[2] for name in loaded if name.startswith("metaflow_extensions.netflix_ext.adapters.")}
+    assert "metaflow" in loaded
+    assert {"rattler", "uv", "rich", "tomllib"}.isdisjoint(loaded)
+    assert {"worker", "conda", "prefix", "pypi", "site", "uv_program", "activation"}.isdisjoint(ours)

@@ -22,9 +22,6 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from tests.channel import Rule, Server, serve
-from tests.channel.archive import PLACEHOLDER, Item, Package, write
-from tests.channel.indexing import index
 
 from metaflow_extensions.netflix_ext.adapters import process
 from metaflow_extensions.netflix_ext.adapters.conda import RattlerSolver
@@ -42,6 +39,9 @@ from metaflow_extensions.netflix_ext.engine.package import CondaPackage
 from metaflow_extensions.netflix_ext.engine.platform import ARCHES, virtual_packages
 from metaflow_extensions.netflix_ext.engine.ports import CondaRequest
 from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement
+from tests.channel import Rule, Server, serve
+from tests.channel.archive import PLACEHOLDER, Item, Package, write
+from tests.channel.indexing import index
 
 SECRET = "s3cr3t"
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
+
 from tests.channel import Rule, Server, serve
 from tests.project import Project, project_at
 from tests.refusal import ONE, check_refusal
@@ -131,7 +132,8 @@ def test_wrong_credentials_are_told_and_hidden(closed: Project, private: Server,
     variables = {**good, name: good[name].replace(SECRET, wrong), "SPEC": SPEC % ("", "")}
     done = closed.flow(ONE, "run", variables=variables)
 
-    check_refusal(done, "step start, for linux-64: ", private.url.partition("://")[2], "credentials")
+    # What is known of the channel may be in a cache that is good for a while: then its packages are refused.
+    check_refusal(done, "step start", private.url.partition("://")[2], "credentials")
     assert wrong not in done.output
     assert SECRET not in done.output
     assert holders(closed.root, (wrong,)) == []

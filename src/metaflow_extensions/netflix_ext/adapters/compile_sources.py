@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+MARKER = ".metaflowenv"
 STATE = ".metaflowenv-bytecode"
 _LONGEST_SECONDS = 1800
 # PEP 552: by the hash of its source, which an import does not look at.
@@ -257,7 +258,9 @@ def compile_packages(request: dict[str, Any]) -> None:
         for package, files in cache.listed(missing):
             cache.make(package, files)
             cache.link(package)
-        write_state(f"{prefix}/{STATE}")
+        # Not into a folder that took the prefix's place.
+        if os.path.exists(f"{prefix}/{MARKER}"):
+            write_state(f"{prefix}/{STATE}")
 
 
 def write_state(path: str) -> None:

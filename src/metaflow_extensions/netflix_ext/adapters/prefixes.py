@@ -77,8 +77,11 @@ class PrefixFolder:
         return stage
 
     def _clear(self, path: Path) -> None:
-        """Move a damaged prefix of ours away: one without a sound marker that still holds a file of that name."""
-        if not any(path.glob(f"{MARKER}*")):
+        """Move a damaged prefix of ours away: its marker is not sound, or byte code's mark is all."""
+        ours = (path / MARKER).exists() or (
+            path.is_dir() and all(left.name.startswith(MARKER) for left in path.iterdir()) and any(path.iterdir())
+        )
+        if not ours:
             raise CreateError(
                 f"'{path}' exists and holds no {MARKER}: it is not ours to replace",
                 "move it away, or set METAFLOW_CONDA_ENVS_ROOT to another folder",

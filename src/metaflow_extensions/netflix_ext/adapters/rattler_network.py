@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
@@ -66,11 +68,12 @@ class Network:
                 *([AddHeadersMiddleware(self._authorization)] if self._headers else []),
             ]
         )
-        self.gateway = rattler.Gateway(client=self.client)
+        self.gateway = rattler.Gateway(_metadata_cache(), client=self.client)
 
     def forget_cache(self) -> None:
         """Read metadata anew from now on, and leave what is on disk alone."""
-        self.gateway = rattler.Gateway(client=self.client, default_config=rattler.SourceConfig(cache_action="no-cache"))
+        config = rattler.SourceConfig(cache_action="no-cache")
+        self.gateway = rattler.Gateway(_metadata_cache(), client=self.client, default_config=config)
 
     def _authorization(self, host: str, path: str) -> dict[str, str] | None:
         bare = _TOKEN.sub("", path)
@@ -78,6 +81,12 @@ class Network:
             if known == host and (bare == prefix or bare.startswith(f"{prefix}/")):
                 return {"Authorization": value}
         return None
+
+
+def _metadata_cache() -> Path | None:
+    # py-rattler's gateway, other than its package cache, does not look at the variable.
+    folder = os.environ.get("RATTLER_CACHE_DIR")
+    return Path(folder) / "repodata" if folder else None
 
 
 class Networks:
