@@ -19,7 +19,7 @@ import pytest
 
 from metaflow_extensions.netflix_ext.adapters import compile_sources
 from metaflow_extensions.netflix_ext.adapters.bytecode import ByteCodeCache
-from metaflow_extensions.netflix_ext.adapters.compile_sources import STATE
+from metaflow_extensions.netflix_ext.adapters.compile_sources import MARKER, STATE
 from metaflow_extensions.netflix_ext.engine.package import PypiPackage
 
 TAG = str(sys.implementation.cache_tag)
@@ -53,6 +53,7 @@ def put_prefix(prefix: Path, interpreter: Path | None = None) -> Path:
     """Make a prefix whose interpreter is borrowed; return its site-packages."""
     interpreter = interpreter or Path(os.path.realpath(sys.executable))
     (prefix / "bin").mkdir(parents=True)
+    (prefix / MARKER).touch()
     (prefix / "bin" / interpreter.name).symlink_to(interpreter)
     (prefix / "bin" / "python").symlink_to(interpreter.name)
     return prefix / "lib" / interpreter.name / "site-packages"
