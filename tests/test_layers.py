@@ -32,6 +32,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "metaflow": ("host/", "plugins/", "cmd/", "config/", "toplevel/"),
     "rattler": ("adapters/",),
     "uv": ("adapters/",),
+    "ruamel": ("engine/environment_yml.py",),
     "subprocess": ("adapters/process.py",),
 }
 

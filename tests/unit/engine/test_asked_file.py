@@ -1,0 +1,278 @@
+"""Files as data: `tests/cases/files/<format>/<case>/`; and places, excerpts, encodings and contradictions."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from metaflow_extensions.netflix_ext.engine.ask import Ask
+from metaflow_extensions.netflix_ext.engine.asked_file import (
+    AskedFile,
+    FaultsError,
+    FileContext,
+    FileError,
+    Line,
+    Place,
+    decode,
+    join,
+    read_conda,
+    read_text,
+    read_virtual,
+    split_lines,
+)
+from metaflow_extensions.netflix_ext.engine.environment_yml import load_environment
+from metaflow_extensions.netflix_ext.engine.errors import InputError
+from metaflow_extensions.netflix_ext.engine.pyproject_toml import Wanted, load_pyproject
+from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement, PypiRequirement
+from metaflow_extensions.netflix_ext.engine.requirements_txt import load_requirements
+
+FILES = Path(__file__).parents[2] / "cases" / "files"
+# Not by its own name: ruff would take every pyproject.toml below tests for settings of ours.
+ON_DISK = {"pyproject.toml": "project.toml"}
+CASES = sorted(path.parent for path in FILES.glob("*/*/case.json"))
+PLACE = Place(file="f", line=3, column=1, text="abc def")
+
+
+def read(folder: Path, case: dict[str, Any]) -> AskedFile:
+    """Return what the file of *case* asks for."""
+    context = FileContext(
+        read=lambda name: (folder / ON_DISK.get(name, name)).read_bytes(),
+        folder="/project",
+        variables=case.get("variables", {}),
+    )
+    if folder.parent.name == "requirements":
+        return load_requirements("requirements.txt", context)
+    if folder.parent.name == "environment":
+        return load_environment("environment.yml", arch=case.get("arch", "linux-64"), context=context)
+    wanted = Wanted(extras=tuple(case.get("extras", ())), groups=tuple(case.get("groups", ())))
+    return load_pyproject("pyproject.toml", wanted=wanted, context=context)
+
+
+def plain(asked: AskedFile) -> dict[str, Any]:
+    """Return what *asked* holds in JSON's types, without what is empty."""
+    lists = ("constraints", "find_links", "trusted_hosts", "conda_packages", "platforms")
+    found: dict[str, Any] = {
+        name: [str(item) for item in getattr(asked.ask, name)]
+        for name in ("conda", "pypi", "virtual", "channels", "indexes")
+    }
+    found |= {name: [str(item) for item in getattr(asked, name)] for name in lists}
+    found |= {"hashed": {str(item.requirement): list(item.hashes) for item in asked.hashed}}
+    found |= {"python": asked.ask.python, "index": asked.index, "pre": asked.pre, "no_index": asked.no_index}
+    found |= {"no_default_channels": asked.no_default_channels}
+    return {name: value for name, value in found.items() if value}
+
+
+@pytest.mark.parametrize("folder", CASES, ids=lambda folder: f"{folder.parent.name}-{folder.name}")
+def test_a_file(folder: Path) -> None:
+    """The file of the case asks for what the case expects, or is refused in the words of the case."""
+    case = json.loads((folder / "case.json").read_text("utf-8"))
+    assert case["why"].endswith(".")
+
+    if "error" in case:
+        with pytest.raises(InputError) as caught:
+            read(folder, case)
+        assert case["error"] == caught.value.message.splitlines()
+        assert case["hint"] == caught.value.hint.splitlines()
+        assert caught.value.hint
+    else:
+        assert case["expected"] == plain(read(folder, case))
+
+
+def test_there_are_cases_of_each_format() -> None:
+    """The folder of cases is found, and each format has its part of it."""
+    assert {"environment", "pyproject", "requirements"} == {folder.parent.name for folder in CASES}
+    assert len(CASES) > 120
+
+
+def test_the_caret_stands_below_its_column_after_masked_credentials() -> None:
+    """A password is masked, and the caret still points at the same character."""
+    place = Place(file="f", line=1, column=29, text="a @ https://user:pass@host/x bad")
+
+    assert "    a @ https://****@host/x bad\n" + " " * 27 + "^" == place.excerpt
+
+
+def test_a_caret_inside_of_credentials_does_not_reveal_them() -> None:
+    """Where the place is within a password, the caret stands where the mask begins or later, and nothing leaks."""
+    text = "https://user:pass@host"
+    shown = {Place(file="f", column=column, text=text).excerpt for column in range(1, len(text) + 2)}
+
+    assert all("pass" not in excerpt and "user" not in excerpt for excerpt in shown)
+
+
+def test_tabs_keep_the_caret_in_its_column() -> None:
+    """A tab counts as one column, and is shown as one space."""
+    assert "    a b\n      ^" == Place(file="f", column=3, text="a\tb").excerpt
+
+
+def test_values_of_variables_are_not_told() -> None:
+    """An error shows the name of the variable where its value was."""
+    line = Line.at(PLACE, "x ${TOKEN}").expanded({"TOKEN": "s3cret"})
+
+    assert "x s3cret" == line.text
+    assert "got x ${TOKEN}" in line.fault("got x s3cret").message
+    assert "s3cret" not in str(line.fault("got x s3cret", "s3cret"))
+
+
+def test_places_survive_variables_and_cuts() -> None:
+    """Characters after a variable keep the column they were written at."""
+    text = "a ${X} b"
+    line = Line.at(Place(file="f", text=text), text).expanded({"X": "long value"})
+
+    assert "a long value b" == line.text
+    assert 3 == line.place(line.text.index("value")).column
+    assert 8 == line.place(line.text.index("b")).column
+    assert 8 == line.cut(line.text.index("b")).place().column
+
+
+def test_an_unset_variable_is_an_error_at_its_place() -> None:
+    """A variable that is not set is told by name."""
+    with pytest.raises(FileError) as caught:
+        Line.at(PLACE, "ab ${NO_SUCH}").expanded({})
+
+    assert caught.value.message.startswith("f:3:4: the environment variable 'NO_SUCH' is not set")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        "é".encode(),
+        b"\xef\xbb\xbf" + "é".encode(),
+        b"\xff\xfe" + "é".encode("utf-16-le"),
+        "\ufeffé".encode("utf-16-be"),
+    ],
+)
+def test_text_with_and_without_a_byte_order_mark(data: bytes) -> None:
+    """UTF-8 and UTF-16 with a mark are read, and the mark is no part of the text."""
+    assert "é" == decode(data, "f")
+
+
+def test_what_is_not_text_is_refused_at_its_place() -> None:
+    """Bytes of another encoding are an error with line and column."""
+    with pytest.raises(FileError) as caught:
+        decode(b"abc\nd\xe9f\n", "latin.txt")
+
+    assert caught.value.message.startswith("latin.txt:2:2: ")
+
+
+def test_a_missing_file_is_one_message() -> None:
+    """A file that is not there is an InputError with its name."""
+
+    def missing(name: str) -> bytes:
+        raise FileNotFoundError(2, "No such file or directory", name)
+
+    with pytest.raises(InputError, match=r"'no\.txt' cannot be read: No such file or directory"):
+        read_text("no.txt", missing)
+
+
+def test_lines_of_every_system() -> None:
+    """Line ends of Windows, Unix and old Macs are one line end each."""
+    assert ["a", "b", "c", "d"] == split_lines("\ufeffa\r\nb\nc\rd")
+
+
+def test_contradictions_are_told_together_at_the_second_place() -> None:
+    """Each value that differs from the first is an error of its own; the same value twice is none."""
+    told = ["3.10.*", "3.11.*", "3.10.*", "3.12.*"]
+    parts = [(Place(file="f", line=line), AskedFile(ask=Ask(python=text))) for line, text in enumerate(told, 1)]
+
+    with pytest.raises(FaultsError) as caught:
+        join(parts)
+    assert [2, 4] == [error.place.line for error in caught.value.errors]
+    assert "3.10.* and 3.11.* (first at f:1:1)" in caught.value.message
+    assert "say python once" == caught.value.hint
+
+
+def test_parts_add_up_in_order_without_doubles() -> None:
+    """Lists keep their order, what stands twice is kept once, flags hold where one part says them."""
+    zlib, attrs = CondaRequirement("zlib"), PypiRequirement("attrs")
+    one = AskedFile(ask=Ask(channels=("a", "b")), conda_packages=(zlib,), constraints=(attrs,), pre=True)
+    two = AskedFile(ask=Ask(channels=("c", "a")), conda_packages=(zlib,), index="https://i.example", no_index=True)
+
+    joined = join([(PLACE, one), (PLACE, two)])
+
+    assert ("a", "b", "c") == joined.ask.channels
+    assert ((zlib,), (attrs,)) == (joined.conda_packages, joined.constraints)
+    assert (True, True, False) == (joined.pre, joined.no_index, joined.no_default_channels)
+
+
+def test_urls_are_all_that_may_hold_credentials() -> None:
+    """Every field that can name a source is listed, as it was written."""
+    asked = AskedFile(
+        ask=Ask(indexes=("https://u:p@a.example",)),
+        index="https://u:p@b.example",
+        find_links=("https://u:p@c.example",),
+        constraints=(PypiRequirement("d", url="https://u:p@d.example/d.whl"), PypiRequirement("x")),
+        conda_packages=(CondaRequirement("e", channel="https://u:p@e.example"),),
+    )
+
+    assert {f"https://u:p@{host}.example" for host in "abce"} | {"https://u:p@d.example/d.whl"} == set(asked.urls)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a", "a"),
+        ("A", "a"),
+        ("a 1.2", "a ==1.2"),
+        ("a=1.2", "a 1.2.*"),
+        ("a = 1.2", "a 1.2.*"),
+        ("a==1.2", "a ==1.2"),
+        ("a == 1.2", "a ==1.2"),
+        ("a = ==1.2", "a ==1.2"),
+        ("a = >=1.0.0", "a >=1.0.0"),
+        ("a !=1.3", "a !=1.3"),
+        ("a>=1,<2", "a <2,>=1"),
+        ("a >=1|0.5.*", "a >=1|0.5.*"),
+        ("a=1.2=py310_0", "a 1.2.* py310_0"),
+        ("a 1.2 py310_0", "a ==1.2 py310_0"),
+        ("a=*=*cpython", "a * *cpython"),
+        ("conda-forge::a=1.2", "conda-forge::a 1.2.*"),
+        ("https://c.example/x::a", "https://c.example/x::a"),
+        ("a[version='>=1,<2']", "a <2,>=1"),
+        ("a[version='1.2', build=\"py*\"]", "a ==1.2 py*"),
+        ("a[build=py*]", "a * py*"),
+        ("a[channel=bioconda]", "bioconda::a"),
+    ],
+)
+def test_match_specifications(text: str, expected: str) -> None:
+    """Match specifications mean what they mean to conda."""
+    assert expected == str(read_conda(Line.at(PLACE, text)))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a >=", "not a version"),
+        ("a b c d", "not a version"),
+        ("a[md5=12]", "'md5' in brackets is not supported"),
+        ("a[version=']", "cannot be understood"),
+        ("a 1[version='2']", "a name alone"),
+        ("conda-forge/linux-64::a", "the platform in 'conda-forge/linux-64'"),
+        ("https://c.example/linux-64/a-1-0.conda", "the URL of one conda package"),
+        ("::a", "not the name of a conda package"),
+        ("[version=1]", "a name alone"),
+    ],
+)
+def test_what_is_no_match_specification(text: str, said: str) -> None:
+    """What conda would not read, or we cannot keep, is refused with the place."""
+    with pytest.raises(FileError) as caught:
+        read_conda(Line.at(PLACE, text))
+
+    assert caught.value.message.startswith("f:3:")
+    assert said in caught.value.message
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize("text", ["__cuda=11.8", "__cuda==11.8", "__cuda = 11.8", "__cuda 11.8", "__cuda=11.8=0"])
+def test_virtual_packages(text: str) -> None:
+    """One version, however it is written."""
+    assert "__cuda=11.8=0" == str(read_virtual(Line.at(PLACE, text)))
+
+
+@pytest.mark.parametrize("text", ["__cuda", "__cuda>=11", "cuda=1", "", "=1"])
+def test_what_is_no_virtual_package(text: str) -> None:
+    """A range, a missing version and another name are refused."""
+    with pytest.raises(FileError):
+        read_virtual(Line.at(PLACE, text))
