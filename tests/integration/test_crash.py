@@ -63,6 +63,8 @@ def start(project: Project) -> subprocess.Popen[str]:
         stderr=subprocess.STDOUT,
         text=True,
         start_new_session=True,
+        # A shell starts what it puts in the background, such as a whole test run, deaf to interrupts.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509 - no threads here
     )
     _STARTED.append(process)
     return process

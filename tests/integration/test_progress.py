@@ -45,6 +45,7 @@ def test_live_rows_on_a_terminal(fresh: Project) -> None:
     assert "Resolving step start for linux-64: " in text
     assert text.index("Resolving") < text.rindex(shown)
     live = [block.partition(shown)[0] for block in text.split(hidden)[1:]]
+    assert "Resolving step start for linux-64 " in live[0]
     assert not [block for block in live if "Task is starting" in block]
 
 

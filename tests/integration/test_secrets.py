@@ -47,7 +47,7 @@ def _private(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 @pytest.fixture(name="closed")
 def _closed(private: Server, tmp_path: Path) -> Project:
     """A user's folder with nothing cached, so that every file is asked for."""
-    project = project_at(tmp_path, private, tmp_path / "envs")
+    project = project_at(tmp_path, private, tmp_path / ".envs")
     project.variables["RATTLER_CACHE_DIR"] = str(tmp_path / "rattler")
     project.variables["UV_CACHE_DIR"] = str(tmp_path / "uv")
     return project

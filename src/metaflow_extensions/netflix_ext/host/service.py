@@ -129,8 +129,9 @@ class Service:
         )
         missing = {request: steps for request, steps in steps_of.items() if request not in found}
         if missing:
-            with _telling(needs), self._background.interruptible():
-                resolved = resolve(missing, self._wiring.resolver, self._report())
+            report = self._report()
+            with _telling(needs), self._background.interruptible(), report.live():
+                resolved = resolve(missing, self._wiring.resolver, report)
             for request, environment in resolved.items():
                 catalog.add(environment)
                 found[request] = environment
