@@ -358,3 +358,15 @@ def test_every_exception_of_py_rattler_has_a_meaning() -> None:
 
     assert exported == set(ERRORS)
     assert all(issubclass(kind, ExtensionError) for kind in ERRORS.values())
+
+
+def test_a_worker_that_was_begun_answers_the_first_request(tmp_path: Path) -> None:
+    """Starting ahead of time starts one process, the one that answers."""
+    worker = Worker()
+    worker.begin()
+    begun = worker._connection
+    try:
+        assert "py-rattler" in worker.request("versions", {})
+        assert worker._connection is begun
+    finally:
+        worker.close()

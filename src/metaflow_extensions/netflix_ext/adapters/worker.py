@@ -111,6 +111,10 @@ class Worker:
         self._lock = threading.Lock()
         self._connection: _Connection | None = None
 
+    def begin(self) -> None:
+        """Start the worker now, so that it is ready when the first request comes. Raises ToolError."""
+        self._connected()
+
     def request(
         self,
         do: str,

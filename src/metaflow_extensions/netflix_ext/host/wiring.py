@@ -64,6 +64,7 @@ class Wiring:
     @cached_property
     def resolver(self) -> Resolver:
         """What `engine.resolve.resolve` needs."""
+        self._worker.begin()  # it starts while the rest is imported
         from ..adapters.conda import RattlerSolver
         from ..adapters.pypi import UvSolver
 
@@ -78,6 +79,7 @@ class Wiring:
     @cached_property
     def creator(self) -> Creator:
         """What `engine.create.create` needs."""
+        self._worker.begin()
         from ..adapters.activation import ShellActivator
         from ..adapters.prefix import RattlerInstaller
         from ..adapters.site import UvInstaller
