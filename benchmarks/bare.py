@@ -65,10 +65,11 @@ async def compile_wheels(requirements: list[str], python: str, index: str) -> No
 
 async def create(asked: dict) -> None:
     """Install the records of every prefix, and its wheels when they are in place; all prefixes at once."""
-    await asyncio.gather(*(create_one(one) for one in asked["environments"]))
+    offline = ["--offline"] if asked.get("offline", True) else []
+    await asyncio.gather(*(create_one(one, offline) for one in asked["environments"]))
 
 
-async def create_one(one: dict) -> None:
+async def create_one(one: dict, offline: list[str]) -> None:
     """Install one prefix."""
     with tempfile.TemporaryDirectory() as folder:
         records = [record_of(fields) for fields in one["records"]]
@@ -77,7 +78,7 @@ async def create_one(one: dict) -> None:
             lock = Path(folder, "pylock.toml")
             lock.write_text(one["pylock"])
             process = await asyncio.create_subprocess_exec(
-                uv.find_uv_bin(), "pip", "install", "-q", "--offline", "--break-system-packages", "--no-deps",
+                uv.find_uv_bin(), "pip", "install", "-q", *offline, "--break-system-packages", "--no-deps",
                 "--python", f"{one['prefix']}/bin/python", "-r", str(lock),
             )  # fmt: skip
             assert await process.wait() == 0

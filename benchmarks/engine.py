@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +68,8 @@ def resolving(place: Place, repetitions: int) -> Iterator[Figure]:
 
 
 def creating(place: Place, repetitions: int) -> Iterator[Figure]:
-    """Create them from warm caches, over py-rattler and uv called directly."""
+    """Create them, over py-rattler and uv called directly; byte code, which those do not link, apart."""
+    place.forget("envs/.bytecode")
     folder = folder_of(place)
     timed(ours("resolve", folder), place.environment(), PROJECT)
 
@@ -95,6 +96,14 @@ def creating(place: Place, repetitions: int) -> Iterator[Figure]:
     bare(place, "create", question())
     found = pairs(subject, lambda: bare(place, "create", question()), repetitions)
     yield Figure("create four environments, over py-rattler and uv directly", 1.2, "x", *found)
+
+    def cold(create: Callable[[], float]) -> float:
+        place.forget("rattler", "uv")
+        return create()
+
+    online = lambda: {**question(), "offline": False}  # noqa: E731 - a question like the other
+    found = pairs(lambda: cold(subject), lambda: cold(lambda: bare(place, "create", online())), repetitions)
+    yield Figure("create four environments, nothing cached, over the same", 1.2, "x", *found)
 
 
 def pylock(wheels: list[dict[str, Any]]) -> str:
