@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from metaflow_extensions.netflix_ext.adapters.bytecode import NoByteCode
 from metaflow_extensions.netflix_ext.engine.create import Creator
 from metaflow_extensions.netflix_ext.engine.errors import ResolveError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
@@ -115,6 +114,20 @@ class FakeInstaller:
             (stage / package.filename).write_text(str(final))
         if self.error is not None:
             raise self.error
+
+
+class NoByteCode:
+    """Neither knows nor makes byte code."""
+
+    def link(self, stage: Path, packages: object) -> int:
+        """Put nothing."""
+        return 0
+
+    def begin(self, prefix: Path, packages: object) -> None:
+        """Start nothing."""
+
+    def begin_tree(self, folder: Path, python: Path) -> None:
+        """Start nothing."""
 
 
 @dataclass

@@ -47,6 +47,17 @@ def test_changed_requirements_are_resolved_alone(project: Project) -> None:
     assert project.latest("ThreeFlow", "run['end'].task['end_saw'].data[3]") == "2.2.0"
 
 
+def test_force_resolves_what_is_known(fresh: Project) -> None:
+    """With --force-rebuild-environments known environments are resolved again; the same packages make no new prefix."""
+    fresh.run(FLOWS / "three.py")
+    prefixes = {path.name for path in fresh.envs.glob("metaflow_*")}
+    done = fresh.flow(FLOWS / "three.py", "--force-rebuild-environments", "run")
+
+    assert done.returncode == 0, done.output
+    assert done.output.count("Resolving") == 3
+    assert prefixes == {path.name for path in fresh.envs.glob("metaflow_*")}
+
+
 def test_everything_metaflow_offers(project: Project) -> None:
     """Foreach, joins, parallel, card, catch, retry, timeout and IncludeFile work across Python 3.8 to 3.13."""
     project.run(FLOWS / "everything.py")

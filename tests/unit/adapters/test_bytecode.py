@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.adapters import compile_sources
-from metaflow_extensions.netflix_ext.adapters.bytecode import ByteCodeCache, NoByteCode
+from metaflow_extensions.netflix_ext.adapters.bytecode import ByteCodeCache
 from metaflow_extensions.netflix_ext.adapters.compile_sources import STATE, Cache, Package
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
 from metaflow_extensions.netflix_ext.engine.ports import ByteCode
+from tests.fakes import NoByteCode
 
 TAG = str(sys.implementation.cache_tag)
 MINOR = f"python3.{sys.version_info.minor}"

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.adapters import disk
-from metaflow_extensions.netflix_ext.adapters.prefixes import MARKER, PrefixFolder
+from metaflow_extensions.netflix_ext.adapters.compile_sources import MARKER
+from metaflow_extensions.netflix_ext.adapters.prefixes import PrefixFolder
 from metaflow_extensions.netflix_ext.engine.errors import CreateError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from tests.fakes import Recorder

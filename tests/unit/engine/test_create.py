@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.prefixes import MARKER, PrefixFolder
+from metaflow_extensions.netflix_ext.adapters.compile_sources import MARKER
+from metaflow_extensions.netflix_ext.adapters.prefixes import PrefixFolder
 from metaflow_extensions.netflix_ext.engine.create import check_machine, create, find
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError
 from metaflow_extensions.netflix_ext.engine.events import Reporter

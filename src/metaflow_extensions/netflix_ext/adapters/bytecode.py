@@ -74,20 +74,6 @@ class ByteCodeCache:
             _start(python, {"tag": _tag(minor), "tree": str(folder.absolute())})
 
 
-class NoByteCode:
-    """Neither knows nor makes byte code."""
-
-    def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:  # noqa: ARG002
-        """Put nothing."""
-        return 0
-
-    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage]) -> None:
-        """Start nothing."""
-
-    def begin_tree(self, folder: Path, python: Path) -> None:
-        """Start nothing."""
-
-
 def _minor(python: Path) -> str | None:
     """Return what follows ``python3.`` in the name of the interpreter; None where it is no CPython that we know."""
     match = _PYTHON.fullmatch(os.path.basename(os.path.realpath(python)))

@@ -17,8 +17,8 @@ from pathlib import Path
 from ..engine.errors import CreateError
 from ..engine.events import Reporter
 from . import disk
+from .compile_sources import MARKER
 
-MARKER = ".metaflowenv"
 _HINT = "set METAFLOW_CONDA_ENVS_ROOT to a folder that you may write to, on a disk with room"
 
 
