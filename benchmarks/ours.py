@@ -29,7 +29,7 @@ def wiring(folder: Path) -> Wiring:
 def do_resolve(folder: Path) -> None:
     """Resolve all cases and keep what came out."""
     parts = wiring(folder)
-    requests = {case.request(parts.settings): [name] for name, case in CASES.items()}
+    requests = {case.request(parts.settings): name for name, case in CASES.items()}
     for environment in resolve(requests, parts.resolver, Reporter()).values():
         parts.catalog.add(environment)
         (folder / f"{environment.env_id.req_id}.json").write_bytes(environment.to_bytes())

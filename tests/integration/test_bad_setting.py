@@ -37,6 +37,7 @@ MIXED = "[conda(packages={'click': ''}), pypi(packages={'itsdangerous': ''})]"
         ("CONDA_SYS_DEFAULT_PACKAGES", '{"windows": {"__glibc": "2.28"}}', "for linux-64, linux-aarch64"),
         ("CONDA_SYS_DEFAULT_GPU_PACKAGES", "[]", "a JSON object such as"),
         ("CONDA_REMOTE_COMMANDS", "[3]", "a comma-separated list"),
+        ("CONDA_USE_REMOTE_LATEST", ":all:", "':none:', ':username:', ':any:', or names of users"),
     ],
 )
 def test_a_bad_setting_is_named(fresh: Project, name: str, value: str, may_be: str) -> None:

@@ -60,7 +60,7 @@ def spec(channel: str, python: str, *conda: str, pypi: tuple[str, ...] = (), **s
 
 
 def solved(resolver: Resolver, asked: EnvSpec, *arches: str) -> dict[str, ResolvedEnvironment]:
-    requests = {Request(spec=asked, arch=arch): ["start"] for arch in arches}
+    requests = {Request(spec=asked, arch=arch): "step start" for arch in arches}
     return {request.arch: found for request, found in resolve(requests, resolver, Reporter()).items()}
 
 

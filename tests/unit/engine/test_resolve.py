@@ -34,7 +34,7 @@ def test_conda_alone_asks_no_index() -> None:
     conda, pypi = FakeCondaSolver(INDEX), FakePypiSolver()
     asked = request(packages={"numpy": ">=1"})
 
-    found = resolve({asked: ["start"]}, resolver(conda, pypi), Reporter())[asked]
+    found = resolve({asked: "step start"}, resolver(conda, pypi), Reporter())[asked]
 
     assert found.conda == (NUMPY, PYTHON)
     assert found.env_id.req_id == asked.spec.req_id
@@ -50,7 +50,7 @@ def test_mixed_tells_pypi_what_conda_brings() -> None:
     conda, pypi = FakeCondaSolver(INDEX), FakePypiSolver()
     asked = request(packages={"numpy": "1.26"}, pip_packages={"a": "1", "numpy": ">=1"})
 
-    found = resolve({asked: ["start"]}, resolver(conda, pypi), Reporter())[asked]
+    found = resolve({asked: "step start"}, resolver(conda, pypi), Reporter())[asked]
 
     assert pypi.asked[0].provided == (("numpy", "1.26.4"),)
     assert (pypi.asked[0].python, pypi.asked[0].indexes) == ("3.11.7", ("default",))
@@ -60,7 +60,7 @@ def test_mixed_tells_pypi_what_conda_brings() -> None:
 
 def test_all_are_resolved_at_once_for_their_platforms() -> None:
     """Every request has its answer, for its own platform."""
-    requests = {request(arch=arch, packages={"numpy": ""}): [arch] for arch in ("linux-64", "osx-arm64")}
+    requests = {request(arch=arch, packages={"numpy": ""}): arch for arch in ("linux-64", "osx-arm64")}
 
     found = resolve(requests, resolver(FakeCondaSolver(INDEX), FakePypiSolver()), Reporter())
 
@@ -76,7 +76,7 @@ def test_a_failure_names_steps_and_platform() -> None:
     conda, report = FakeCondaSolver(INDEX), Recorder()
 
     with pytest.raises(ResolveError) as caught:
-        resolve({bad: ["start", "end"], good: ["middle"]}, resolver(conda, FakePypiSolver()), report)
+        resolve({bad: "steps start, end", good: "step middle"}, resolver(conda, FakePypiSolver()), report)
 
     assert caught.value.message == "steps start, end, for linux-64: nothing provides nothing"
     assert caught.value.hint == "ask for something else"
@@ -90,7 +90,7 @@ def test_errors_of_the_index_keep_their_class() -> None:
     asked = request("pypi", packages={"a": "1"})
 
     with pytest.raises(SourceError, match="step s, for linux-64: gone"):
-        resolve({asked: ["s"]}, resolver(FakeCondaSolver(INDEX), pypi), Reporter())
+        resolve({asked: "step s"}, resolver(FakeCondaSolver(INDEX), pypi), Reporter())
 
 
 def test_an_answer_without_python_is_refused() -> None:
@@ -99,7 +99,7 @@ def test_an_answer_without_python_is_refused() -> None:
     without = FakeCondaSolver({"python": conda_package("pypy")})
 
     with pytest.raises(ResolveError, match="no Python"):
-        resolve({asked: ["s"]}, resolver(without, FakePypiSolver()), Reporter())
+        resolve({asked: "step s"}, resolver(without, FakePypiSolver()), Reporter())
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from metaflow_extensions.netflix_ext import host
 from metaflow_extensions.netflix_ext.engine.errors import SettingError
+from metaflow_extensions.netflix_ext.engine.obtain import Trust
 from metaflow_extensions.netflix_ext.engine.platform import ARCHES, VirtualPackage
 from metaflow_extensions.netflix_ext.host.settings import NAMES, Settings, channel_name, check_envs_root, read
 
@@ -36,6 +37,9 @@ GOOD: list[tuple[str, Any, str, object, object]] = [
     ("CONDA_SYS_DEFAULT_PACKAGES", {"linux-64": {"__glibc": "2.31"}}, "virtual", GLIBC, {}),
     ("CONDA_SYS_DEFAULT_GPU_PACKAGES", '{"linux-64": {"__glibc": "2.31"}}', "gpu_virtual", GLIBC, DEFAULT_GPU),
     ("CONDA_REMOTE_COMMANDS", "batch,mine", "remote_commands", ("batch", "mine"), ("batch", "kubernetes")),
+    ("CONDA_USE_REMOTE_LATEST", ":any:", "trust", Trust(users=None), Trust()),
+    ("CONDA_USE_REMOTE_LATEST", ":none:", "trust", Trust(users=()), Trust()),
+    ("CONDA_USE_REMOTE_LATEST", "ada, grace", "trust", Trust(users=("ada", "grace")), Trust()),
 ]
 BAD: list[tuple[str, Any]] = [
     ("CONDA_CHANNELS", '["a", 3]'),
@@ -55,6 +59,8 @@ BAD: list[tuple[str, Any]] = [
     ("CONDA_SYS_DEFAULT_PACKAGES", '{"linux-64": {"__glibc": ">=2"}}'),
     ("CONDA_SYS_DEFAULT_GPU_PACKAGES", '{"linux-64": 3}'),
     ("CONDA_REMOTE_COMMANDS", "[1]"),
+    ("CONDA_USE_REMOTE_LATEST", ":all:"),
+    ("CONDA_USE_REMOTE_LATEST", ":none:,ada"),
 ]
 
 

@@ -18,8 +18,13 @@ CONDA_DEFAULT_PYPI_SOURCE = from_conf("CONDA_DEFAULT_PYPI_SOURCE")
 CONDA_SYS_DEFAULT_PACKAGES = from_conf("CONDA_SYS_DEFAULT_PACKAGES")
 CONDA_SYS_DEFAULT_GPU_PACKAGES = from_conf("CONDA_SYS_DEFAULT_GPU_PACKAGES")
 CONDA_REMOTE_COMMANDS = from_conf("CONDA_REMOTE_COMMANDS")
+CONDA_USE_REMOTE_LATEST = from_conf("CONDA_USE_REMOTE_LATEST")
 
 SPIN_ALLOWED_DECORATORS = [
     *_ALLOWED,
-    *(name for name in ("pip", "pip_base", "sys_packages", "sys_packages_base") if name not in _ALLOWED),
+    *(
+        name
+        for name in ("pip", "pip_base", "sys_packages", "sys_packages_base", "named_env", "named_env_base")
+        if name not in _ALLOWED
+    ),
 ]

@@ -8,10 +8,11 @@ the same name, the others stay, and its sources come first.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from .errors import ExtensionError, InputError
+from .options import PypiOptions
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement, python_constraint
 from .secret import is_url
@@ -22,21 +23,38 @@ _Named = TypeVar("_Named", CondaRequirement, PypiRequirement, VirtualPackage)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ask:
-    """The words of one decorator, of one level, or of a whole step; sources are as the user wrote them."""
+    """The words of one decorator, of one level, of a whole step, or of a file; sources are as the user wrote them.
+
+    ``name`` or ``pathspec`` says which environment to take, or to extend by all that is asked for beside it;
+    ``fetch_at_exec`` lets that be chosen when the task starts.
+    """
 
     conda: tuple[CondaRequirement, ...] = ()
     pypi: tuple[PypiRequirement, ...] = ()
     virtual: tuple[VirtualPackage, ...] = ()
     channels: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
+    conda_only: tuple[CondaRequirement, ...] = ()
+    options: PypiOptions = field(default_factory=PypiOptions)
     python: str | None = None
     disabled: bool | None = None
+    name: str | None = None
+    pathspec: str | None = None
+    fetch_at_exec: bool | None = None
 
     @property
     def urls(self) -> tuple[str, ...]:
         """Every source it names, in requirements too, as the user wrote it: with credentials."""
-        own = [requirement.channel for requirement in self.conda] + [requirement.url for requirement in self.pypi]
-        return (*self.channels, *self.indexes, *filter(None, own))
+        own = [requirement.channel for requirement in (*self.conda, *self.conda_only)]
+        own += [requirement.url for requirement in (*self.pypi, *self.options.constraints)]
+        return (*self.channels, *self.indexes, *self.options.find_links, *filter(None, own))
+
+    @property
+    def requirements(self) -> tuple[str, ...]:
+        """What it asks for beside a name, a word each, for messages."""
+        asked = (*self.conda, *self.conda_only, *self.pypi, *self.virtual, *self.channels, *self.indexes)
+        python = [f"python {self.python}"] if self.python is not None else []
+        return (*python, *map(str, asked), *(f"{name}={value}" for name, value in self.options.to_dict().items()))
 
 
 def ask_of(name: str, attributes: Mapping[str, Any]) -> Ask:
@@ -61,6 +79,7 @@ def _conda(attributes: Mapping[str, Any]) -> Ask:
         indexes=_urls(attributes, "pip_sources"),
         python=_same("python", _python(attributes), _python({"python": as_package})),
         disabled=_flag(attributes),
+        **_base(attributes),
     )
 
 
@@ -69,9 +88,32 @@ def _pypi(attributes: Mapping[str, Any]) -> Ask:
     return Ask(
         pypi=tuple(PypiRequirement.from_pair(name, version) for name, version in packages.items()),
         indexes=_urls(attributes, "extra_indices") + _urls(attributes, "sources"),
+        conda_only=tuple(CondaRequirement.from_pair(*pair) for pair in _pairs(attributes, "conda_only").items()),
         python=_python(attributes),
         disabled=_flag(attributes),
+        **_base(attributes),
     )
+
+
+def _named(attributes: Mapping[str, Any]) -> Ask:
+    found = _base(attributes)
+    if not any(found.values()) and not attributes.get("disabled"):
+        raise InputError("neither name nor pathspec is given", "write name='team/project', or pathspec='Flow/Run/Step'")
+    return Ask(disabled=_flag(attributes), **found)
+
+
+def _base(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is said of the environment to begin with."""
+    found: dict[str, Any] = {}
+    for key in ("name", "pathspec"):
+        value = attributes.get(key)
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise InputError(f"{key}={value!r} is not a text", f"write {key}='...'")
+        found[key] = value.strip() if value is not None else None
+    if found["name"] and found["pathspec"]:
+        raise InputError("both name and pathspec are given", "give the one that you mean")
+    found["fetch_at_exec"] = _true_or_false("fetch_at_exec", attributes)
+    return found
 
 
 def _sys(attributes: Mapping[str, Any]) -> Ask:
@@ -87,6 +129,7 @@ _READERS: Mapping[str, Callable[[Mapping[str, Any]], Ask]] = {
     "pypi": _pypi,
     "pip": _pypi,
     "sys_packages": _sys,
+    "named_env": _named,
 }
 
 
@@ -126,10 +169,14 @@ def _python(attributes: Mapping[str, Any]) -> str | None:
 
 
 def _flag(attributes: Mapping[str, Any]) -> bool:
-    value = attributes.get("disabled")
+    return bool(_true_or_false("disabled", attributes))
+
+
+def _true_or_false(key: str, attributes: Mapping[str, Any]) -> bool | None:
+    value = attributes.get(key)
     if value not in (None, True, False, "True", "False", "true", "false"):
-        raise InputError(f"disabled={value!r} is neither True nor False", "write disabled=True")
-    return value in (True, "True", "true")
+        raise InputError(f"{key}={value!r} is neither True nor False", f"write {key}=True")
+    return None if value is None else value in (True, "True", "true")
 
 
 def combine(asks: Iterable[Ask]) -> Ask:
@@ -142,17 +189,30 @@ def combine(asks: Iterable[Ask]) -> Ask:
             virtual=_unique(merged.virtual + ask.virtual),
             channels=_unique(merged.channels + ask.channels),
             indexes=_unique(merged.indexes + ask.indexes),
+            conda_only=_unique(merged.conda_only + ask.conda_only),
+            options=merged.options.joined(ask.options),
             python=_same("python", merged.python, ask.python),
             disabled=_same("disabled", merged.disabled, ask.disabled),
+            name=_same("name", merged.name, ask.name),
+            pathspec=_same("pathspec", merged.pathspec, ask.pathspec),
+            fetch_at_exec=_same("fetch_at_exec", merged.fetch_at_exec, ask.fetch_at_exec),
         )
     _check_virtual(merged.virtual)
+    if merged.name and merged.pathspec:
+        raise InputError(f"both an environment '{merged.name}' and one of '{merged.pathspec}' are named", "name one")
     return merged
 
 
 def override(flow: Ask, step: Ask) -> Ask:
-    """Return the flow's words with the step's put over them."""
+    """Return the flow's words with the step's put over them; a name of the step takes the place of a pathspec, too."""
+    named = step if step.name or step.pathspec else flow
     return replace(
         step,
+        conda_only=_replace(flow.conda_only, step.conda_only),
+        options=step.options.joined(flow.options),
+        name=named.name,
+        pathspec=named.pathspec,
+        fetch_at_exec=step.fetch_at_exec if step.fetch_at_exec is not None else named.fetch_at_exec,
         conda=_replace(flow.conda, step.conda),
         pypi=_replace(flow.pypi, step.pypi),
         virtual=_replace(flow.virtual, step.virtual),

@@ -1,32 +1,66 @@
-"""What is known of environments: documents and pointers in a store."""
+"""What is known of environments: documents, pointers and names in a store, and in one that is shared with others."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from .errors import StoreError
-from .identity import EnvID
-from .layout import environment_key, latest_key
+from .alias import Alias
+from .errors import InputError, StoreError
+from .identity import EnvID, parse_env_id
+from .layout import alias_key, environment_key, latest_by_key, latest_key
 from .ports import Store
 from .resolved import ResolvedEnvironment
 
 
-class Catalog:
-    """Environments by id, and by the spec they were resolved from: in *store*, and in one *shared* with others if any.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pointer:
+    """What a pointer or an alias says: the environment, who set it, and when (UTC, ISO 8601; both may be empty)."""
 
-    What a spec resolves to is decided by *store* alone: others' choices are theirs.
+    env_id: EnvID
+    by: str = ""
+    on: str = ""
+
+    def to_bytes(self) -> bytes:
+        """Return it as it is stored."""
+        values = {"req_id": self.env_id.req_id, "full_id": self.env_id.full_id, "by": self.by, "on": self.on}
+        return (json.dumps(values, sort_keys=True) + "\n").encode("utf-8")
+
+    @classmethod
+    def from_bytes(cls, data: bytes, key: str, *, req_id: str, arch: str) -> Pointer:
+        """Read it; *req_id* is meant where it names none. Raises StoreError."""
+        try:
+            values: dict[str, Any] = json.loads(data.decode("utf-8"))
+            env_id = parse_env_id([values.get("req_id", req_id), values["full_id"], arch])
+            return cls(env_id=env_id, by=str(values.get("by", "")), on=str(values.get("on", "")))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreError(
+                f"{key}: not a pointer to an environment ({error})", "remove it, or write it anew"
+            ) from None
+
+
+class Catalog:
+    """Environments by id, by the spec they were resolved from, and by name.
+
+    What a spec resolves to is decided by *store* alone: others' choices are theirs. A name that may move means what
+    *shared* says, where there is one.
     """
 
     def __init__(self, store: Store, shared: Store | None = None) -> None:
-        self._store = store
-        self._shared = shared
+        self.store = store
+        self.shared = shared
+
+    @property
+    def stores(self) -> tuple[Store, ...]:
+        """The stores it reads, nearest first."""
+        return (self.store,) if self.shared is None else (self.store, self.shared)
 
     def find(self, env_id: EnvID) -> ResolvedEnvironment | None:
         """Return the environment of that id, or None; raise StoreError where its document is damaged."""
         key = environment_key(env_id)
-        data = self._store.get(key)
-        if data is None and self._shared is not None:
-            data = self._shared.get(key)
+        data = next((data for store in self.stores if (data := store.get(key)) is not None), None)
         if data is None:
             return None
         found = ResolvedEnvironment.from_bytes(data, key)
@@ -39,27 +73,58 @@ class Catalog:
 
         A damaged record is no loss: the spec is resolved again.
         """
-        data = self._store.get(latest_key(req_id, arch))
-        if data is None:
+        return self._pointed(self.store, latest_key(req_id, arch), req_id, arch)
+
+    def newest(self, req_id: str, arch: str, users: Sequence[str] | None) -> ResolvedEnvironment | None:
+        """Return what a spec was resolved to last by one of *users* (None: by anybody), as *shared* tells, or None."""
+        if self.shared is None:
             return None
+        keys = [latest_key(req_id, arch)] if users is None else [latest_by_key(req_id, arch, user) for user in users]
+        found = [self._pointer(self.shared, key, req_id, arch) for key in keys]
+        for pointer in sorted((item for item in found if item is not None), key=lambda item: item.on, reverse=True):
+            try:
+                environment = self.find(pointer.env_id)
+            except StoreError:
+                continue
+            if environment is not None:
+                return environment
+        return None
+
+    def _pointed(self, store: Store, key: str, req_id: str, arch: str) -> ResolvedEnvironment | None:
+        pointer = self._pointer(store, key, req_id, arch)
         try:
-            return self.find(EnvID(req_id, str(json.loads(data)["full_id"]), arch))
-        except (ValueError, KeyError, TypeError, StoreError):
+            return self.find(pointer.env_id) if pointer is not None else None
+        except StoreError:
             return None
 
-    def add(self, environment: ResolvedEnvironment, *, default: bool = True) -> None:
-        """Keep an environment; with *default* its spec resolves to it from now on.
+    def _pointer(self, store: Store, key: str, req_id: str, arch: str) -> Pointer | None:
+        data = store.get(key)
+        try:
+            return Pointer.from_bytes(data, key, req_id=req_id, arch=arch) if data is not None else None
+        except StoreError:
+            return None
 
-        A document that is there already stays, unless it is damaged.
+    def add(self, environment: ResolvedEnvironment, *, default: bool = True, req_id: str = "") -> None:
+        """Keep an environment; with *default* the spec *req_id* (its own if empty) resolves to it from now on.
+
+        A document that is there already stays, unless it is damaged. One that 1.x has written is not kept again.
         """
         env_id = environment.env_id
-        pointer = json.dumps({"full_id": env_id.full_id}) + "\n"
         damaged = self._damaged(env_id)
-        for store in (self._shared, self._store):
-            if store is not None:
-                store.put(environment_key(env_id), environment.to_bytes(), overwrite=damaged)
-                if default:
-                    store.put(latest_key(env_id.req_id, env_id.arch), pointer.encode(), overwrite=True)
+        for store in reversed(self.stores):
+            store.put(environment_key(env_id), environment.to_bytes(), overwrite=damaged)
+        if default:
+            self.point(req_id or env_id.req_id, environment)
+
+    def point(self, req_id: str, environment: ResolvedEnvironment) -> None:
+        """Let the spec *req_id* resolve to *environment*, which is kept already, from now on."""
+        facts = environment.provenance
+        pointer = Pointer(env_id=environment.env_id, by=facts.get("by", ""), on=facts.get("on", "")).to_bytes()
+        arch = environment.env_id.arch
+        if self.shared is not None:
+            self.shared.put(latest_by_key(req_id, arch, facts.get("by", "")), pointer, overwrite=True)
+            self.shared.put(latest_key(req_id, arch), pointer, overwrite=True)
+        self.store.put(latest_key(req_id, arch), pointer, overwrite=True)
 
     def _damaged(self, env_id: EnvID) -> bool:
         try:
@@ -67,3 +132,82 @@ class Catalog:
         except StoreError:
             return True
         return False
+
+    def alias(self, alias: Alias, arch: str) -> Pointer | None:
+        """Return what *alias* means on *arch*, or None; raise StoreError where its record is damaged."""
+        stores = tuple(reversed(self.stores)) if alias.moves else self.stores
+        key = alias_key(alias.name, alias.tag, arch)
+        for store in stores:
+            data = store.get(key)
+            if data is not None:
+                return Pointer.from_bytes(data, key, req_id="", arch=arch)
+        return None
+
+    def arches(self, alias: Alias) -> tuple[str, ...]:
+        """Return the platforms that *alias* has an environment for."""
+        folder = alias_key(alias.name, alias.tag, "")
+        return tuple(sorted({key.rpartition("/")[2] for store in self.stores for key in store.list(folder)}))
+
+    def publish(self, alias: Alias, pointer: Pointer) -> None:
+        """Let *alias* mean an environment, which is kept already, on its platform.
+
+        Raises InputError where the alias is final and means another one, whoever was first.
+        """
+        arch = pointer.env_id.arch
+        key = alias_key(alias.name, alias.tag, arch)
+        for store in reversed(self.stores):
+            store.put(key, pointer.to_bytes(), overwrite=alias.moves)
+            if alias.moves:
+                continue
+            # Read back: of two who publish at once, the second finds what the first has written.
+            there = Pointer.from_bytes(store.get(key) or b"", key, req_id="", arch=arch)
+            if there.env_id != pointer.env_id:
+                raise InputError(
+                    f"the alias '{alias}' is final, and on {arch} it means "
+                    f"{':'.join(there.env_id[:2])}{f', set by {there.by}' if there.by else ''}",
+                    "choose another tag; those that may move are latest, candidate and stable",
+                )
+
+    def aliases(self) -> Iterator[tuple[Alias, str]]:
+        """Yield every alias with every platform that it has an environment for."""
+        seen = set()
+        for store in self.stores:
+            for alias, arch in _aliases(store, "envs/aliases/"):
+                if (alias, arch) not in seen:
+                    seen.add((alias, arch))
+                    yield alias, arch
+
+    def ids(self, arch: str | None = None) -> Iterator[EnvID]:
+        """Yield the id of every environment that a store has a place for, each once."""
+        seen = set()
+        for store in self.stores:
+            for env_id in _ids(store, arch):
+                if env_id not in seen:
+                    seen.add(env_id)
+                    yield env_id
+
+
+def _aliases(store: Store, folder: str) -> Iterator[tuple[Alias, str]]:
+    for key in store.list(folder):
+        part = key.rstrip("/").rpartition("/")[2]
+        if not key.endswith("/"):
+            continue
+        if part.startswith("@"):
+            alias = Alias(folder.removeprefix("envs/aliases/").rstrip("/"), part[1:])
+            yield from ((alias, found.rpartition("/")[2]) for found in store.list(key) if not found.endswith("/"))
+        else:
+            yield from _aliases(store, key)
+
+
+def _ids(store: Store, arch: str | None) -> Iterator[EnvID]:
+    arches = [f"envs/{arch}/"] if arch else [key for key in store.list("envs/") if key != "envs/aliases/"]
+    for spec in (spec for name in arches for spec in store.list(name)):
+        if spec.endswith("/"):
+            for key in store.list(spec):
+                parts = key.rstrip("/").split("/")
+                try:
+                    found = parse_env_id([parts[2], parts[3], parts[1]])
+                except ValueError:
+                    continue
+                if key.endswith("/"):
+                    yield found

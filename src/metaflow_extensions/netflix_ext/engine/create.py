@@ -44,9 +44,9 @@ class Prefix:
         return self.path / "bin" / "python"
 
 
-def find(environment: ResolvedEnvironment, prefixes: Prefixes) -> Prefix | None:
-    """Return the prefix of *environment* where it is complete."""
-    name = environment.env_id.prefix_name
+def find(environment: ResolvedEnvironment, prefixes: Prefixes, *, name: str = "") -> Prefix | None:
+    """Return the prefix of *environment*, under its own *name* if that is given, where it is complete."""
+    name = name or environment.env_id.prefix_name
     text = prefixes.marker(name)
     if text is None:
         return None
@@ -60,26 +60,28 @@ def find(environment: ResolvedEnvironment, prefixes: Prefixes) -> Prefix | None:
     return Prefix(path=prefixes.path(name), variables=variables)
 
 
-def create(environment: ResolvedEnvironment, creator: Creator, report: Reporter, *, title: str = "Creating") -> Prefix:
+def create(
+    environment: ResolvedEnvironment, creator: Creator, report: Reporter, *, title: str = "Creating", name: str = ""
+) -> Prefix:
     """Return the prefix of *environment*, made now if need be; of several creators one works, the others wait.
 
-    *title* names the work for *report*.
+    *title* names the work for *report*; *name* names the prefix, which without it is named by the environment's id.
 
     Raises CreateError where this machine cannot run it (said before anything is fetched) or has no room for it,
     PackageError where the bytes of a package are not those that were resolved.
     """
-    found = find(environment, creator.prefixes)
+    name = name or environment.env_id.prefix_name
+    found = find(environment, creator.prefixes, name=name)
     if found is not None:
         return found
     check_machine(environment, creator.machine)
-    name = environment.env_id.prefix_name
     with creator.prefixes.lock(name, report):
-        found = find(environment, creator.prefixes)
+        found = find(environment, creator.prefixes, name=name)
         if found is not None:
             return found
         report.started(title)
         try:
-            prefix = _build(environment, creator, report.within(title))
+            prefix = _build(environment, name, creator, report.within(title))
         except BaseException:
             report.finished(title, "failed")
             raise
@@ -87,8 +89,7 @@ def create(environment: ResolvedEnvironment, creator: Creator, report: Reporter,
         return prefix
 
 
-def _build(environment: ResolvedEnvironment, creator: Creator, report: Reporter) -> Prefix:
-    name = environment.env_id.prefix_name
+def _build(environment: ResolvedEnvironment, name: str, creator: Creator, report: Reporter) -> Prefix:
     stage, final = creator.prefixes.stage(name), creator.prefixes.path(name)
     try:
         creator.conda.install(environment.conda, stage, final, report)

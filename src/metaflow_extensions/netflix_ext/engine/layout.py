@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from urllib.parse import quote
 
 from .errors import StoreError
 from .identity import EnvID
@@ -23,6 +24,20 @@ def environment_key(env_id: EnvID, envs: str = "envs") -> str:
 def latest_key(req_id: str, arch: str, envs: str = "envs") -> str:
     """The key of the pointer to the environment that a spec resolved to last."""
     return f"{envs}/{arch}/{req_id}/latest"
+
+
+def latest_by_key(req_id: str, arch: str, user: str, envs: str = "envs") -> str:
+    """The key of the pointer to the environment that a spec resolved to last for *user*."""
+    name = quote(user, safe="")
+    return f"{envs}/{arch}/{req_id}/latest-by/{'%2E' * len(name) if name in ('.', '..') else name or '%20'}"
+
+
+def alias_key(name: str, tag: str, arch: str, envs: str = "envs") -> str:
+    """The key of what the alias *name*:*tag* means on *arch*.
+
+    No name has an ``@``: a tag of one name is never a part of another name, nor an alias that 1.x has left there.
+    """
+    return f"{envs}/aliases/{name}/@{tag}/{arch}"
 
 
 def package_file_key(data: bytes) -> str:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from .events import Reporter
+from .options import PypiOptions
 from .package import CondaPackage, PypiPackage
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
@@ -18,13 +19,15 @@ from .requirement import CondaRequirement, PypiRequirement
 class CondaRequest:
     """What to solve from channels, for one platform; ``pip`` comes along where a channel has it.
 
-    ``channels`` are names, URLs or folders, in order of priority.
+    ``channels`` are names, URLs or folders, in order of priority. ``pinned`` are packages that are in the answer as
+    they are, whether or not a channel still has them.
     """
 
     requirements: tuple[CondaRequirement, ...]
     channels: tuple[str, ...]
     arch: str
     virtual: tuple[VirtualPackage, ...]
+    pinned: tuple[CondaPackage, ...] = ()
 
 
 class CondaSolver(Protocol):
@@ -53,6 +56,7 @@ class PypiRequest:
     python: str
     arch: str
     virtual: tuple[VirtualPackage, ...]
+    options: PypiOptions = field(default_factory=PypiOptions)
 
 
 class PypiSolver(Protocol):

@@ -5,14 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from packaging.utils import canonicalize_name
 
-from .errors import ExtensionError, ResolveError, unwritable
+from .errors import ExtensionError, InputError, ResolveError, unwritable
 from .events import Reporter
 from .package import CondaPackage, PypiPackage
-from .platform import virtual_packages
+from .platform import VirtualPackage, virtual_packages
 from .ports import CondaRequest, CondaSolver, PypiRequest, PypiSolver
 from .request import Request
 from .requirement import CondaRequirement
@@ -33,30 +33,30 @@ class Resolver:
 
 
 def resolve(
-    requests: Mapping[Request, Sequence[str]], resolver: Resolver, report: Reporter
+    requests: Mapping[Request, str], resolver: Resolver, report: Reporter
 ) -> dict[Request, ResolvedEnvironment]:
-    """Resolve all *requests* at once; the values name the steps that ask, for messages.
+    """Resolve all *requests* at once; the values say who asks, for messages, such as ``step start``.
 
-    Raises the first ResolveError or SourceError, with the steps and the platform in it, once all have come to an end.
+    Raises the first ResolveError or SourceError, with who asks and the platform in it, once all have come to an end.
     """
     with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         futures = {
-            request: pool.submit(_resolve_one, request, steps, resolver, report) for request, steps in requests.items()
+            request: pool.submit(_resolve_one, request, who, resolver, report) for request, who in requests.items()
         }
     return {request: future.result() for request, future in futures.items()}
 
 
-def _resolve_one(request: Request, steps: Sequence[str], resolver: Resolver, report: Reporter) -> ResolvedEnvironment:
-    title = f"Resolving {named(steps)} for {request.arch}"
+def _resolve_one(request: Request, who: str, resolver: Resolver, report: Reporter) -> ResolvedEnvironment:
+    title = f"Resolving {who} for {request.arch}"
     report.started(title)
     try:
         resolved = _solve(request, resolver)
     except OSError as error:
         report.finished(title, "failed")
-        raise unwritable(f"{named(steps)}, for {request.arch}: ", error) from error
+        raise unwritable(f"{who}, for {request.arch}: ", error) from error
     except ExtensionError as error:
         report.finished(title, "failed")
-        message = f"{named(steps)}, for {request.arch}: {error.message}{_python_of(request, error)}"
+        message = f"{who}, for {request.arch}: {error.message}{_python_of(request, error)}"
         raise type(error)(message, error.hint) from error
     report.finished(title, f"{len(resolved.conda)} conda, {len(resolved.pypi)} PyPI packages")
     return resolved
@@ -76,41 +76,87 @@ def named(steps: Sequence[str]) -> str:
 
 
 def _solve(request: Request, resolver: Resolver) -> ResolvedEnvironment:
-    spec = request.spec
+    spec, extension = request.spec, request.extension
     virtual = virtual_packages(request.arch, spec.virtual)
-    conda = resolver.conda.solve(
-        CondaRequest(
-            requirements=(CondaRequirement("python", spec.python), *spec.conda),
-            channels=spec.channels,
-            arch=request.arch,
-            virtual=virtual,
-        )
-    )
+    conda = _conda(request, virtual, resolver)
     python = next((package.version for package in conda if package.name == "python"), None)
     if python is None:
         raise ResolveError("the channels gave no Python", "ask for a version that one of the channels has")
-    pypi: tuple[PypiPackage, ...] = ()
-    if spec.pypi:
-        pypi = resolver.pypi.solve(
+    wheels = extension.base.pypi if extension is not None else ()
+    provided = _provided(conda, resolver.pypi_names())
+    _check_apart(conda, wheels, resolver.pypi_names())
+    asked = spec.pypi if extension is None else extension.pypi
+    if asked:
+        wheels += resolver.pypi.solve(
             PypiRequest(
-                requirements=spec.pypi,
-                provided=_provided(conda, resolver.pypi_names()),
+                requirements=asked,
+                provided=tuple(sorted({*provided, *((wheel.name, wheel.version) for wheel in wheels)})),
                 indexes=spec.indexes,
                 python=python,
                 arch=request.arch,
                 virtual=virtual,
+                options=spec.options,
             )
         )
-    tools = {**resolver.conda.versions(), **(resolver.pypi.versions() if spec.pypi else {})}
+    if extension is not None and len(conda) + len(wheels) == len(extension.base.conda) + len(extension.base.pypi):
+        return extension.base
+    tools = {**resolver.conda.versions(), **(resolver.pypi.versions() if asked else {})}
+    origin = {"extends": ":".join(extension.base.env_id[:2])} if extension is not None else {}
     return ResolvedEnvironment.make(
         req_id=spec.req_id,
         arch=request.arch,
         spec=spec.to_dict(),
         virtual=tuple(str(package) for package in virtual),
         conda=conda,
-        pypi=pypi,
-        provenance={"by": resolver.author, "on": resolver.now(), **tools},
+        pypi=wheels,
+        provenance={"by": resolver.author, "on": resolver.now(), **origin, **tools},
+        stored=extension.base.stored if extension is not None else {},
     )
+
+
+def _conda(request: Request, virtual: tuple[VirtualPackage, ...], resolver: Resolver) -> tuple[CondaPackage, ...]:
+    """Solve what comes from channels; of an environment that is extended, every package comes back as it is there."""
+    spec, extension = request.spec, request.extension
+    question = CondaRequest(
+        requirements=(CondaRequirement("python", spec.python), *spec.conda, *spec.conda_only),
+        channels=spec.channels,
+        arch=request.arch,
+        virtual=virtual,
+    )
+    if extension is None:
+        if spec.conda_only:
+            _check_conda_only(replace(question, requirements=spec.conda_only), resolver)
+        return resolver.conda.solve(question)
+    pinned = {package.name: package for package in extension.base.conda}
+    if not extension.conda:
+        return extension.base.conda
+    kept = tuple(CondaRequirement(name) for name in pinned)
+    found = resolver.conda.solve(replace(question, requirements=(*kept, *extension.conda), pinned=extension.base.conda))
+    return tuple(pinned.get(package.name, package) for package in found)
+
+
+def _check_conda_only(question: CondaRequest, resolver: Resolver) -> None:
+    """Raise InputError where packages that are to stand beside Python bring one of their own."""
+    for requirement in question.requirements:
+        found = resolver.conda.solve(replace(question, requirements=(requirement,)))
+        if any(package.name == "python" for package in found):
+            raise InputError(
+                f"'{requirement.name}' needs conda's Python, and only packages that do not can stand beside PyPI's",
+                f"ask for '{requirement.name}' by @conda, or in the conda packages of the file: then both are mixed",
+            )
+
+
+def _check_apart(conda: Iterable[CondaPackage], wheels: Iterable[PypiPackage], names: Mapping[str, str]) -> None:
+    """Raise ResolveError where a conda package brings a distribution that a wheel of the base has brought."""
+    brought = {str(canonicalize_name(wheel.name)): wheel for wheel in wheels}
+    for package in conda:
+        for name, version in distributions(package, names):
+            if name in brought:
+                raise ResolveError(
+                    f"conda's {package.name} {package.version} would bring {name} {version}, which the environment to "
+                    f"extend has from PyPI, as {brought[name].filename}",
+                    f"ask for it by @pypi, in a version that agrees with {name} {brought[name].version}",
+                )
 
 
 def _provided(packages: Iterable[CondaPackage], names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:

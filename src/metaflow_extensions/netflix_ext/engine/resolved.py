@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .errors import StoreError
@@ -19,7 +19,8 @@ class ResolvedEnvironment:
     """Every package pinned to one file, for one platform.
 
     ``spec`` is the canonical form of the spec, ``provenance`` says who resolved it, when (UTC, ISO 8601), and
-    with which tool versions; neither takes part in the full id.
+    with which tool versions; neither takes part in the full id. ``stored`` names, by file name, the keys of packages
+    that lie elsewhere in a store than their URL tells, as 1.x has put them; a document does not hold it.
     """
 
     env_id: EnvID
@@ -28,6 +29,7 @@ class ResolvedEnvironment:
     conda: tuple[CondaPackage, ...]
     pypi: tuple[PypiPackage, ...]
     provenance: Mapping[str, str]
+    stored: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def make(
@@ -40,6 +42,7 @@ class ResolvedEnvironment:
         conda: tuple[CondaPackage, ...],
         pypi: tuple[PypiPackage, ...],
         provenance: Mapping[str, str],
+        stored: Mapping[str, str] | None = None,
     ) -> ResolvedEnvironment:
         """Build an environment with its packages sorted and its id computed."""
         files = [("conda", package.filename, package.digest) for package in conda]
@@ -51,12 +54,18 @@ class ResolvedEnvironment:
             conda=tuple(sorted(conda, key=lambda package: package.filename)),
             pypi=tuple(sorted(pypi, key=lambda package: package.filename)),
             provenance=provenance,
+            stored=stored or {},
         )
 
     @property
     def python_version(self) -> str:
         """The exact version of Python in it."""
         return next((package.version for package in self.conda if package.name == "python"), "")
+
+    @property
+    def size(self) -> int:
+        """What its archives weigh, in bytes, as far as that is known."""
+        return sum(package.size for package in self.conda) + sum(wheel.size for wheel in self.pypi)
 
     def to_dict(self) -> dict[str, Any]:
         """Return the document as plain values."""

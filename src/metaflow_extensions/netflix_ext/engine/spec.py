@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
+from .errors import ExtensionError, StoreError
 from .identity import digest
+from .options import PypiOptions
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
 
@@ -17,7 +20,8 @@ class EnvSpec:
     """Requirements, ordered sources without credentials, Python, and asked virtual packages.
 
     Python itself and ``pip`` come from a channel even where all requirements are PyPI ones.
-    An index is the word ``default`` or a URL.
+    An index is the word ``default`` or a URL. ``conda_only`` are conda packages that bring no Python, beside PyPI ones.
+    ``base`` is the full id of the environment that this one extends, if any: its packages stay what they are.
     """
 
     python: str
@@ -26,9 +30,12 @@ class EnvSpec:
     channels: tuple[str, ...] = ()
     indexes: tuple[str, ...] = ()
     virtual: tuple[VirtualPackage, ...] = ()
+    conda_only: tuple[CondaRequirement, ...] = ()
+    options: PypiOptions = field(default_factory=PypiOptions)
+    base: str = ""
 
     @classmethod
-    def make(
+    def make(  # noqa: PLR0913 - one for each part
         cls,
         *,
         python: str,
@@ -37,6 +44,9 @@ class EnvSpec:
         channels: tuple[str, ...] = (),
         indexes: tuple[str, ...] = (),
         virtual: tuple[VirtualPackage, ...] = (),
+        conda_only: tuple[CondaRequirement, ...] = (),
+        options: PypiOptions | None = None,
+        base: str = "",
     ) -> EnvSpec:
         """Build a spec whose parts are sorted and said once; sources keep their order."""
         return cls(
@@ -46,6 +56,9 @@ class EnvSpec:
             channels=tuple(dict.fromkeys(channels)),
             indexes=tuple(dict.fromkeys(indexes)),
             virtual=tuple(sorted(set(virtual))),
+            conda_only=tuple(sorted(set(conda_only))),
+            options=(options or PypiOptions()).clean(),
+            base=base,
         )
 
     @property
@@ -57,6 +70,12 @@ class EnvSpec:
 
     def to_dict(self) -> dict[str, Any]:
         """Return the canonical form, which is also what the id is made of."""
+        options = self.options.to_dict() if self.pypi else {}
+        more = {
+            "conda_only": [str(requirement) for requirement in self.conda_only],
+            "options": options,
+            "base": self.base,
+        }
         return {
             "python": self.python,
             "conda": [str(requirement) for requirement in self.conda],
@@ -64,7 +83,28 @@ class EnvSpec:
             "channels": list(self.channels),
             "indexes": list(self.indexes) if self.pypi else [],
             "virtual": [str(package) for package in self.virtual],
+            **{name: value for name, value in more.items() if value},
         }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], where: str) -> EnvSpec:
+        """Read what `to_dict` wrote, as an environment's document holds it; *where* names the document in an error."""
+        try:
+            return cls.make(
+                python=str(values["python"]),
+                conda=tuple(CondaRequirement.parse(text) for text in values.get("conda", ())),
+                pypi=tuple(PypiRequirement.parse(text) for text in values.get("pypi", ())),
+                channels=tuple(values.get("channels", ())),
+                indexes=tuple(values.get("indexes", ())),
+                virtual=tuple(VirtualPackage.parse(*text.split("=", 1)) for text in values.get("virtual", ())),
+                conda_only=tuple(CondaRequirement.parse(text) for text in values.get("conda_only", ())),
+                options=PypiOptions.from_dict(values.get("options", {})),
+                base=str(values.get("base", "")),
+            )
+        except (ExtensionError, KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{where}: what was asked for cannot be read ({error})", "resolve it anew, from its requirements"
+            ) from None
 
     @property
     def req_id(self) -> str:

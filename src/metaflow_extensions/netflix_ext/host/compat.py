@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from typing import Any, Iterator
 
 from metaflow.exception import MetaflowException
@@ -113,12 +114,12 @@ def needs(datastore: str) -> dict[str, str]:
 
 
 def local_root(echo: Any) -> str:
-    """Return the folder of the local datastore, made where there is none yet."""
+    """Return the folder of the local datastore, which need not be there yet."""
+    from metaflow.metaflow_config import DATASTORE_LOCAL_DIR
     from metaflow.plugins.datastores.local_storage import LocalStorage
 
-    root = LocalStorage.get_datastore_root_from_config(echo)
-    assert isinstance(root, str)
-    return root
+    found = LocalStorage.get_datastore_root_from_config(echo, create_on_absent=False)
+    return str(found or os.path.join(os.getcwd(), DATASTORE_LOCAL_DIR))
 
 
 def content_files(package: Any) -> list[tuple[str, str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import getpass
 import json
 import os
 import re
@@ -13,6 +14,7 @@ from typing import Any
 import platformdirs
 
 from ..engine.errors import ExtensionError, SettingError
+from ..engine.obtain import Trust
 from ..engine.platform import ARCHES, VirtualPackage
 from ..engine.request import DEFAULT_INDEX
 from ..engine.secret import has_credentials, is_url, strip_credentials
@@ -29,6 +31,7 @@ NAMES = (
     "CONDA_SYS_DEFAULT_PACKAGES",
     "CONDA_SYS_DEFAULT_GPU_PACKAGES",
     "CONDA_REMOTE_COMMANDS",
+    "CONDA_USE_REMOTE_LATEST",
 )
 _SYSTEM = {"__glibc": "CONDA_OVERRIDE_GLIBC", "__cuda": "CONDA_OVERRIDE_CUDA", "__osx": "CONDA_OVERRIDE_OSX"}
 _GPU = "12.4"
@@ -48,6 +51,7 @@ class Settings:
     virtual: Mapping[str, tuple[VirtualPackage, ...]]
     gpu_virtual: Mapping[str, tuple[VirtualPackage, ...]]
     remote_commands: tuple[str, ...]
+    trust: Trust
     secrets: Mapping[str, str]
 
 
@@ -71,6 +75,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         virtual=_virtual("CONDA_SYS_DEFAULT_PACKAGES", values, environ),
         gpu_virtual=_virtual("CONDA_SYS_DEFAULT_GPU_PACKAGES", values, {}) or _default_gpu(environ),
         remote_commands=_list("CONDA_REMOTE_COMMANDS", values) or ("batch", "kubernetes"),
+        trust=_trust("CONDA_USE_REMOTE_LATEST", values),
         secrets={strip_credentials(url): url for url in urls},
     )
 
@@ -143,6 +148,25 @@ def _folder(name: str, values: Mapping[str, Any]) -> Path | None:
     if not path.is_absolute():
         raise _bad(name, text, "an absolute path of a folder (it is made where there is none)")
     return path
+
+
+def _trust(name: str, values: Mapping[str, Any]) -> Trust:
+    words = _list(name, values) or (":none:",)
+    if words == (":any:",):
+        return Trust(users=None)
+    if any(word.startswith(":") and word not in (":none:", ":username:") for word in words) or (
+        ":none:" in words and len(words) > 1
+    ):
+        raise _bad(name, ",".join(words), "':none:', ':username:', ':any:', or names of users, separated by commas")
+    return Trust(users=tuple(user() if word == ":username:" else word for word in words if word != ":none:"))
+
+
+def user() -> str:
+    """Return who works here: ``METAFLOW_USER``, else the user of the system."""
+    try:
+        return os.environ.get("METAFLOW_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
 
 
 def _virtual(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
@@ -19,21 +18,24 @@ from ..engine.catalog import Catalog
 from ..engine.create import Creator
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
-from .settings import Settings
+from .settings import Settings, user
 
 if TYPE_CHECKING:
     from ..adapters.worker import Worker
 
 
 class Wiring:
-    """The engine's parts for one configuration; *root* is the folder of the local catalog."""
+    """The engine's parts for one configuration; *root* is the folder of the local catalog.
 
-    def __init__(self, settings: Settings, root: Path) -> None:
+    With *local_only* the store that is shared with others is not there.
+    """
+
+    def __init__(self, settings: Settings, root: Path, *, local_only: bool = False) -> None:
         self.settings = settings
         self.machine = LocalMachine(os.environ)
         self._root = root
         self._store = FolderStore(root)
-        shared = FolderStore(settings.local_root) if settings.local_root is not None else None
+        shared = FolderStore(settings.local_root) if settings.local_root is not None and not local_only else None
         self.catalog = Catalog(self._store, shared)
         self.prefixes = PrefixFolder(settings.envs_root)
         self.byte_code = ByteCodeCache(settings.envs_root)
@@ -71,9 +73,9 @@ class Wiring:
         return Resolver(
             conda=RattlerSolver(self._worker, channel_alias=self.settings.channel_alias, secrets=self._secrets),
             pypi=UvSolver(self._secrets, stubs=self.settings.envs_root / ".stubs"),
-            author=_user(),
+            author=user(),
             now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
-            pypi_names=_pypi_names,
+            pypi_names=pypi_names,
         )
 
     @cached_property
@@ -94,14 +96,8 @@ class Wiring:
         )
 
 
-def _user() -> str:
-    try:
-        return os.environ.get("METAFLOW_USER") or getpass.getuser()
-    except (KeyError, OSError):
-        return "unknown"
-
-
-def _pypi_names() -> Mapping[str, str]:
+def pypi_names() -> Mapping[str, str]:
+    """Return the names on PyPI of conda packages that are called otherwise there."""
     from metaflow_netflixext_names import PYPI_NAMES
 
     return PYPI_NAMES

@@ -1,0 +1,137 @@
+"""From an environment to another: extended (its packages stay), or cloned (its requirements are resolved anew)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from .ask import Ask
+from .errors import InputError
+from .package import CondaPackage
+from .platform import VirtualPackage, satisfies
+from .request import Extension, Request, Surroundings, clean_conda, clean_pypi, sources, virtual_for
+from .requirement import CondaRequirement, PypiRequirement
+from .resolve import distributions
+from .resolved import ResolvedEnvironment
+from .spec import PYPI_ONLY, EnvSpec
+
+_SIMPLE = re.compile(r"(?:(?:>=|<=|==|!=|>|<)\d+(?:\.\d+)*|(?:==|!=)?\d+(?:\.\d+)*\.\*)(?:[,|](?!$)|$)")
+_NUMBERS = re.compile(r"\d+(?:\.\d+)*")
+
+
+def extend(
+    base: ResolvedEnvironment, ask: Ask, surroundings: Surroundings, names: Mapping[str, str], *, gpu: bool = False
+) -> Request | None:
+    """Return what to resolve so that *base* also meets *ask* and Metaflow's needs; None where it plainly does.
+
+    *names* are PyPI's names of conda packages. A request is made where only a solver can tell, too: where that adds
+    nothing, `resolve` answers with *base* itself. Raises InputError where *ask* wants another Python.
+    """
+    _check_python(base, ask.python)
+    spec = EnvSpec.from_dict(base.spec, ":".join(base.env_id[:2]))
+    have = _distributions(base, names)
+    needs = {
+        name: version
+        for name, version in surroundings.needs.items()
+        if not _brings(have, PypiRequirement.from_pair(name, version))
+    }
+    conda = [item for item in (*ask.conda, *ask.conda_only) if not _has(base.conda, item)]
+    pypi = [item for item in ask.pypi if not _brings(have, item)]
+    if not (needs or conda or pypi or ask.virtual or ask.options.hashed or ask.options.constraints):
+        return None
+    pypi_only = spec.kind == PYPI_ONLY and not ask.conda
+    for pair in needs.items():
+        if pypi_only:
+            pypi.append(PypiRequirement.from_pair(*pair))
+        else:
+            conda.append(CondaRequirement.from_pair(*pair))
+    return _request(base, spec, Extension(base=base, conda=tuple(conda), pypi=tuple(pypi)), ask, surroundings, gpu)
+
+
+def _request(
+    base: ResolvedEnvironment, spec: EnvSpec, extension: Extension, ask: Ask, surroundings: Surroundings, gpu: bool
+) -> Request:
+    channels, indexes = sources(ask, surroundings)
+    given = virtual_for(Ask(virtual=ask.virtual), replace(surroundings, virtual={}), arch=base.env_id.arch, gpu=gpu)
+    virtual = {package.name: package for package in (*_virtual(base), *given)}
+    conda_only = set(ask.conda_only)
+    extension = replace(extension, conda=clean_conda(extension.conda), pypi=clean_pypi(extension.pypi))
+    whole = EnvSpec.make(
+        python=spec.python,
+        conda=(*spec.conda, *(item for item in extension.conda if item not in conda_only)),
+        pypi=(*spec.pypi, *extension.pypi),
+        channels=(*(channel for channel in channels), *spec.channels),
+        indexes=(*indexes, *spec.indexes) if spec.pypi or extension.pypi else (),
+        virtual=tuple(virtual.values()),
+        conda_only=(*spec.conda_only, *clean_conda(ask.conda_only)),
+        options=spec.options.joined(ask.options),
+        base=base.env_id.full_id,
+    )
+    return Request(spec=whole, arch=base.env_id.arch, extension=extension)
+
+
+def clone(base: ResolvedEnvironment, *, arch: str) -> Request:
+    """Return what *base* was resolved from, as a request for *arch*; of an extension, as if all was asked at once."""
+    spec = EnvSpec.from_dict(base.spec, ":".join(base.env_id[:2]))
+    foreign = ("__glibc", "__linux") if arch.startswith("osx") else ("__osx",)
+    virtual = tuple(package for package in spec.virtual if package.name not in foreign)
+    if arch != base.env_id.arch:
+        virtual = tuple(package for package in virtual if package.name != "__archspec")
+    return Request(spec=replace(spec, virtual=virtual, base=""), arch=arch)
+
+
+def _virtual(base: ResolvedEnvironment) -> tuple[VirtualPackage, ...]:
+    return tuple(VirtualPackage.parse(*text.split("=", 1)) for text in base.virtual)
+
+
+def _check_python(base: ResolvedEnvironment, python: str | None) -> None:
+    if python is not None and not surely(base.python_version, python):
+        raise InputError(
+            f"Python {python} is asked for, and the environment to extend has {base.python_version}",
+            "leave the version of Python out, or resolve an environment of its own",
+        )
+
+
+def _distributions(base: ResolvedEnvironment, names: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """Return the Python distributions in *base*, by canonical name: version, and the URL of a wheel."""
+    found = {name: (version, "") for package in base.conda for name, version in distributions(package, names)}
+    found.update({str(canonicalize_name(wheel.name)): (wheel.version, wheel.url) for wheel in base.pypi})
+    return found
+
+
+def _brings(have: Mapping[str, tuple[str, str]], requirement: PypiRequirement) -> bool:
+    """Tell whether a distribution meets *requirement*; what an extra brings, or a marker means, is not known here."""
+    if requirement.name not in have or requirement.extras or requirement.marker:
+        return False
+    version, url = have[requirement.name]
+    if requirement.url:
+        return requirement.url == url
+    return SpecifierSet(requirement.specifier).contains(version, prereleases=True)
+
+
+def _has(packages: Iterable[CondaPackage], requirement: CondaRequirement) -> bool:
+    return any(
+        package.name == requirement.name
+        and not requirement.build
+        and (not requirement.channel or requirement.channel.rstrip("/") in (package.channel, _last(package.channel)))
+        and surely(package.version, requirement.constraint)
+        for package in packages
+    )
+
+
+def _last(channel: str) -> str:
+    return channel.rstrip("/").rpartition("/")[2]
+
+
+def surely(version: str, constraint: str) -> bool:
+    """Tell whether *version* meets conda's *constraint*, no where only conda's own rules could tell."""
+    if not constraint:
+        return True
+    simple = _NUMBERS.fullmatch(version) is not None and all(
+        _SIMPLE.fullmatch(part) for part in re.split(r"[,|]", constraint)
+    )
+    return simple and satisfies(version, constraint)

@@ -1,0 +1,96 @@
+"""The environment that a name means: an alias, an id or the beginning of one, a step or a task of a past run."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .alias import Alias, IdName, Pathspec, id_name
+from .catalog import Catalog
+from .errors import InputError
+from .identity import EnvID
+from .resolved import ResolvedEnvironment
+
+_SHOWN = 6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lookup:
+    """Where names are looked up; ``task_env_id`` gives the id that a step or task of a past run has recorded.
+
+    ``task_env_id`` raises InputError where there is no such task, or where it ran in no environment of ours.
+    """
+
+    catalog: Catalog
+    task_env_id: Callable[[Pathspec], EnvID]
+
+    def find(self, text: str, arch: str, *, pathspec: bool = False) -> ResolvedEnvironment:
+        """Return the environment that *text* means on *arch*; raise InputError where there is none, or several.
+
+        *text* is an alias, ``req_id:full_id``, or the beginning of an id; with *pathspec*, or as ``step:...``, a step
+        or a task, whose platform is its own.
+        """
+        if pathspec or text.startswith("step:"):
+            return self._kept(self.task_env_id(Pathspec.parse(text)), text)
+        ids = id_name(text)
+        if ids is not None and ids.whole:
+            return self._kept(EnvID(ids.first, ids.full_id, arch), text)
+        found = self._aliased(text, arch, ids)
+        if found is not None:
+            return found
+        if ids is not None:
+            return self._abbreviated(ids, arch)
+        raise self._unknown(text)
+
+    def _aliased(self, text: str, arch: str, ids: IdName | None) -> ResolvedEnvironment | None:
+        try:
+            alias = Alias.parse(text)
+        except InputError:
+            if ids is not None:
+                return None
+            raise
+        pointer = self.catalog.alias(alias, arch)
+        if pointer is not None:
+            return self._kept(pointer.env_id, text)
+        others = self.catalog.arches(alias)
+        if others:
+            raise InputError(
+                f"'{alias}' is an environment for {', '.join(others)}, and there is none for {arch}",
+                f"resolve it: metaflow environment resolve --from {alias} --arch {arch} --alias {alias}",
+            )
+        return None
+
+    def _kept(self, env_id: EnvID, text: str) -> ResolvedEnvironment:
+        found = self.catalog.find(env_id)
+        if found is not None:
+            return found
+        elsewhere = sorted(item.arch for item in self.catalog.ids() if item[:2] == env_id[:2])
+        known = f"; it is there for {', '.join(elsewhere)}" if elsewhere else ""
+        raise InputError(
+            f"'{text}' is the environment {':'.join(env_id)}, and no store that was asked has it{known}",
+            "name the store it was kept in by --conda-root, or by METAFLOW_CONDA_LOCALROOT",
+        )
+
+    def _abbreviated(self, ids: IdName, arch: str) -> ResolvedEnvironment:
+        every = sorted(item for item in self.catalog.ids(arch) if ids.matches(item.req_id, item.full_id))
+        if len(every) > 1 and len({item.req_id for item in every}) == 1:
+            default = self.catalog.default(every[0].req_id, arch)
+            if default is not None and default.env_id in every:
+                return default
+        if len(every) > 1:
+            shown = [f"  {':'.join(item[:2])}" for item in every[:_SHOWN]]
+            more = [f"  and {len(every) - _SHOWN} more"] if len(every) > _SHOWN else []
+            raise InputError(
+                "\n".join([f"'{ids}' begins the ids of {len(every)} environments for {arch}:", *shown, *more]),
+                "write more of the id, or req_id:full_id with both abbreviated",
+            )
+        if not every:
+            raise self._unknown(str(ids))
+        return self._kept(every[0], str(ids))
+
+    def _unknown(self, text: str) -> InputError:
+        names = sorted({str(alias) for alias, _ in self.catalog.aliases()})
+        similar = difflib.get_close_matches(text if ":" in text else f"{text}:latest", names, n=3)
+        hint = f"is one of these meant? {', '.join(similar)}" if similar else "see 'metaflow environment list'"
+        return InputError(f"no environment is called '{text}'", hint)

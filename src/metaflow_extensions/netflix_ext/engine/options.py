@@ -1,0 +1,106 @@
+"""How wheels are picked, beside what is asked for and where it is looked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
+
+from .requirement import PypiRequirement
+from .secret import strip_credentials
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class HashedRequirement:
+    """A requirement that only these files may meet; each hash is ``algorithm:digits``, any of them will do."""
+
+    requirement: PypiRequirement
+    hashes: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return " ".join([str(self.requirement), *(f"--hash={text}" for text in self.hashes)])
+
+    @classmethod
+    def parse(cls, text: str) -> HashedRequirement:
+        """Read what ``str`` wrote."""
+        requirement, *hashes = text.split(" --hash=")
+        return cls(PypiRequirement.parse(requirement), tuple(hashes))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PypiOptions:
+    """What requirements.txt can say beside requirements and indexes.
+
+    Attributes:
+        constraints: versions that hold only for what is installed anyway (``-c``)
+        find_links: folders and pages of archives, as URLs
+        trusted_hosts: hosts whose certificates are not checked
+        hashed: the requirements and constraints that name the hashes of their files
+        pre: whether pre-releases are welcome
+        no_index: whether nothing but ``find_links`` may be asked
+    """
+
+    constraints: tuple[PypiRequirement, ...] = ()
+    find_links: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
+    hashed: tuple[HashedRequirement, ...] = ()
+    pre: bool = False
+    no_index: bool = False
+
+    def joined(self, other: PypiOptions) -> PypiOptions:
+        """Return what holds where both are said; sources keep their order."""
+        return PypiOptions(
+            constraints=_once((*self.constraints, *other.constraints)),
+            find_links=_once((*self.find_links, *other.find_links)),
+            trusted_hosts=_once((*self.trusted_hosts, *other.trusted_hosts)),
+            hashed=_once((*self.hashed, *other.hashed)),
+            pre=self.pre or other.pre,
+            no_index=self.no_index or other.no_index,
+        )
+
+    def clean(self) -> PypiOptions:
+        """Return the same without credentials, its unordered parts sorted."""
+        return PypiOptions(
+            constraints=tuple(sorted({_clean(item) for item in self.constraints})),
+            find_links=_once(strip_credentials(url) for url in self.find_links),
+            trusted_hosts=tuple(sorted(set(self.trusted_hosts))),
+            hashed=tuple(
+                sorted({HashedRequirement(_clean(item.requirement), item.hashes) for item in self.hashed}, key=str)
+            ),
+            pre=self.pre,
+            no_index=self.no_index,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is said, in JSON's types; nothing for what is not."""
+        values = {
+            "constraints": [str(requirement) for requirement in self.constraints],
+            "find_links": list(self.find_links),
+            "trusted_hosts": list(self.trusted_hosts),
+            "hashed": [str(requirement) for requirement in self.hashed],
+            "pre": self.pre,
+            "no_index": self.no_index,
+        }
+        return {name: value for name, value in values.items() if value}
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> PypiOptions:
+        """Read what `to_dict` wrote; raise InputError, KeyError or TypeError where it is anything else."""
+        return cls(
+            constraints=tuple(PypiRequirement.parse(text) for text in values.get("constraints", ())),
+            find_links=tuple(values.get("find_links", ())),
+            trusted_hosts=tuple(values.get("trusted_hosts", ())),
+            hashed=tuple(HashedRequirement.parse(text) for text in values.get("hashed", ())),
+            pre=bool(values.get("pre", False)),
+            no_index=bool(values.get("no_index", False)),
+        )
+
+
+def _clean(requirement: PypiRequirement) -> PypiRequirement:
+    return replace(requirement, url=strip_credentials(requirement.url))
+
+
+def _once(items: Iterable[T]) -> tuple[T, ...]:
+    return tuple(dict.fromkeys(items))

@@ -1,0 +1,117 @@
+"""The engine on this machine: its parts wired, its progress told, its work ended when we leave."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+from pathlib import Path
+
+from ..engine import create as creation
+from ..engine import obtain as obtaining
+from ..engine.errors import CreateError, ExtensionError, ResolveError
+from ..engine.identity import EnvID
+from ..engine.lookup import Lookup
+from ..engine.obtain import Obtained, Trust
+from ..engine.request import Request
+from ..engine.resolved import ResolvedEnvironment
+from . import compat, progress, tasks
+from .background import Background
+from .settings import NAMES, Settings, read
+from .wiring import Wiring
+
+
+class Workbench:
+    """What flows and commands share; constructing does nothing.
+
+    Args:
+        echo: Metaflow's way to talk to people.
+        values: settings that take the place of the configured ones, by name without ``METAFLOW_``.
+        local_only: whether the store that is shared with others stays untouched.
+    """
+
+    def __init__(
+        self, echo: progress.Echo, *, values: Mapping[str, str] | None = None, local_only: bool = False
+    ) -> None:
+        self.echo = echo
+        self._values = values or {}
+        self._local_only = local_only
+        self.background = Background(lambda: self.wiring.end_programs() if "wiring" in self.__dict__ else None)
+
+    @cached_property
+    def settings(self) -> Settings:
+        """The configuration."""
+        return read({**compat.configured(NAMES), **self._values}, os.environ)
+
+    @cached_property
+    def wiring(self) -> Wiring:
+        """The adapters."""
+        return Wiring(self.settings, Path(compat.local_root(self.echo)) / "conda_v2", local_only=self._local_only)
+
+    @cached_property
+    def report(self) -> progress.LineReporter:
+        """What tells people how the work goes."""
+        return progress.reporter(self.echo)
+
+    @cached_property
+    def lookup(self) -> Lookup:
+        """Where the names of environments are looked up."""
+        return Lookup(catalog=self.wiring.catalog, task_env_id=tasks.env_id)
+
+    def obtain(
+        self, requests: Mapping[Request, str], needs: Mapping[str, str], *, force: bool = False
+    ) -> dict[Request, Obtained]:
+        """Return an environment for each request: the one that is known, else one resolved now and not yet kept.
+
+        The values of *requests* say who asks; *needs* are Metaflow's own packages, for messages.
+        """
+        trust = Trust() if self._local_only else self.settings.trust
+        known = {} if force else obtaining.known(requests, self.wiring.catalog, trust)
+        if len(known) == len(requests):
+            return obtaining.obtain(requests, known, lambda: self.wiring.resolver, self.report)
+        with _telling(needs), self.background.interruptible(), self.report.live():
+            return obtaining.obtain(requests, known, lambda: self.wiring.resolver, self.report)
+
+    def keep(self, obtained: Mapping[Request, Obtained], *, default: bool = True) -> None:
+        """Keep what was resolved just now; with *default* its spec resolves to it from now on."""
+        obtaining.keep(obtained, self.wiring.catalog, default=default)
+
+    def environment(self, env_id: EnvID) -> ResolvedEnvironment:
+        """Return the environment of that id; raise CreateError where it is not known."""
+        found = self.wiring.catalog.find(env_id)
+        if found is None:
+            raise CreateError(f"the environment {':'.join(env_id[:2])} is not known here", "resolve it again")
+        return found
+
+    def create(self, environment: ResolvedEnvironment, *, title: str, name: str = "") -> creation.Prefix:
+        """Return the prefix of *environment*, created if need be, while people see how it goes."""
+        found = creation.find(environment, self.wiring.prefixes, name=name)
+        if found is not None:
+            return found
+        with self.background.interruptible(), self.report.live():
+            return creation.create(environment, self.wiring.creator, self.report, title=title, name=name)
+
+
+@contextlib.contextmanager
+def _telling(needs: Mapping[str, str]) -> Iterator[None]:
+    """Say of packages that a solver's explanation names which of them Metaflow itself asks for."""
+    try:
+        yield
+    except ResolveError as error:
+        named_too = [
+            f"{name} {version}" for name, version in needs.items() if re.search(rf"(?<![\w.-]){name}\b", error.message)
+        ]
+        if not named_too:
+            raise
+        raise ResolveError(f"{error.message}\n- Metaflow itself needs {', '.join(named_too)}", error.hint) from None
+
+
+@contextlib.contextmanager
+def at(where: str) -> Iterator[None]:
+    """Put the place into the message of an error."""
+    try:
+        yield
+    except ExtensionError as error:
+        raise type(error)(f"{where}: {error.message}", error.hint) from None
