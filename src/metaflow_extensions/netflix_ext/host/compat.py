@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
+import traceback
 from typing import Any, Iterator
 
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_environment import InvalidEnvironmentException
 
-from ..engine.errors import ExtensionError
+from ..engine.errors import ExtensionError, InputError
 
 ENVIRONMENTS = ("conda", "pypi")
+DATASTORES = ("s3", "azure", "gs", "local")
 _EXECUTING = ("run", "resume", "spin")
 _DEPLOYING = ("argo-workflows", "step-functions", "airflow")
 _OURS = ("conda", "pypi", "conda_base", "pypi_base", "conda_env_internal")
@@ -34,6 +37,59 @@ def user_errors() -> Iterator[None]:
         yield
     except ExtensionError as error:
         raise EnvironmentFailed(error) from error
+
+
+@contextlib.contextmanager
+def told_errors() -> Iterator[None]:
+    """Tell errors of ours and of Metaflow on standard error, and leave with status 1; debugging shows tracebacks.
+
+    For commands of ``metaflow``, which prints a traceback of whatever reaches it.
+    """
+    from metaflow._vendor import click
+
+    try:
+        yield
+    except (click.exceptions.ClickException, click.exceptions.Exit, click.exceptions.Abort):
+        raise
+    except Exception as error:
+        if _debugging():
+            traceback.print_exc()
+        if isinstance(error, (ExtensionError, MetaflowException)):
+            told = str(error).replace("\n", "\n    ")
+            text = f"{error.headline}:\n    {told}"
+        else:
+            hint = "this is a bug; METAFLOW_DEBUG_CONDA=1 shows where it comes from"
+            text = f"Internal error:\n    {type(error).__name__}: {error}\n\n    hint: {hint}"
+        click.echo(text, err=True)
+        raise click.exceptions.Exit(1) from error
+
+
+def _debugging() -> bool:
+    from metaflow.debug import debug
+
+    return bool(getattr(debug, "conda", False))
+
+
+def silence(*_words: Any, **_style: Any) -> None:
+    """Say nothing, in place of Metaflow's echo."""
+
+
+def banner_to_stderr() -> None:
+    """Let Metaflow print its name and version on standard error: standard output is for data."""
+    from metaflow.cmd import main_cli
+
+    echo = main_cli.echo_always
+    main_cli.echo_always = functools.partial(echo, err=True)
+
+
+def use_metadata(text: str) -> None:
+    """Look up past runs where *text* says, such as ``local@/folder`` or ``service``; raise InputError."""
+    from metaflow import metadata
+
+    try:
+        metadata(text)
+    except MetaflowException as error:
+        raise InputError(f"--metadata {text}: {error}", "write local, local@FOLDER, or service") from error
 
 
 def configured(names: tuple[str, ...]) -> dict[str, str | None]:

@@ -1,0 +1,124 @@
+"""One call of a command: the options that all commands have, and how its answer is given."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaflow._vendor import click
+
+from ...engine.errors import InputError
+from ...host import compat
+from ...host.workbench import Workbench
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+SCHEMA = 1
+_WIDTH_WITHOUT_TERMINAL = 160
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What a command answers, in its three forms: lines for programs, a document, and a view for people.
+
+    ``lines`` are those of ``--quiet``; ``document`` is completed by the version of its form.
+    """
+
+    lines: Callable[[], Sequence[str]]
+    document: Callable[[], Mapping[str, Any]]
+    view: Callable[[Console], None]
+
+
+class Session:
+    """The parts for one call, chosen by its options.
+
+    Args:
+        group: the options of the group ``metaflow environment``.
+        own: the command's own ``quiet``, ``as_json`` and ``local_only``, as far as it has them.
+    """
+
+    def __init__(self, group: Mapping[str, Any], own: Mapping[str, Any]) -> None:
+        self.quiet = bool(group["quiet"] or own.get("quiet"))
+        self.as_json = bool(group["as_json"] or own.get("as_json"))
+        self._file = group["quiet_file_output"]
+        if group["metadata"]:
+            compat.use_metadata(group["metadata"])
+        self.bench = Workbench(
+            compat.silence if self.quiet else _talk,
+            values=_values(group["datastore"], group["conda_root"]),
+            local_only=bool(own.get("local_only")),
+        )
+
+    def say(self, text: str) -> None:
+        """Tell people something, on standard error; nothing when asked to be quiet."""
+        self.bench.echo(text)
+
+    def give(self, answer: Answer) -> None:
+        """Print *answer* on standard output, in the form that was asked for."""
+        if self._file:
+            _write(self._file, answer.lines())
+        if self.as_json:
+            click.echo(json.dumps({"schema": SCHEMA, **answer.document()}, indent=1, sort_keys=True))
+        elif self.quiet:
+            for line in answer.lines():
+                click.echo(line)
+        else:
+            answer.view(_console())
+
+
+def shared_options(*, local_only: bool = False) -> Callable[[Any], Any]:
+    """Return what gives a command the options ``--quiet`` and ``--json``, and with *local_only* that one, too."""
+    options = [
+        click.option("--quiet", is_flag=True, help="Print data alone, in lines for programs; no progress."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
+    ]
+    if local_only:
+        options.append(
+            click.option(
+                "--local-only/--non-local",
+                default=False,
+                help="Leave the store that is shared with others alone: neither ask it nor write there.",
+            )
+        )
+
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+def _values(datastore: str | None, root: str | None) -> dict[str, str]:
+    """Return the settings that the options of the group replace."""
+    if datastore not in (None, "local"):
+        raise InputError(
+            f"--datastore {datastore}: environments are not kept in {datastore} in this version",
+            "use --datastore local",
+        )
+    return {"CONDA_LOCALROOT": str(Path(root).expanduser().absolute())} if root else {}
+
+
+def _talk(text: str, **style: Any) -> None:
+    style.pop("highlight", None)
+    click.secho(text, err=True, **style)
+
+
+def _write(file: str, lines: Sequence[str]) -> None:
+    try:
+        Path(file).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"'{file}' cannot be written: {error.strerror}", "name a file in a folder of yours") from error
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _WIDTH_WITHOUT_TERMINAL
+    return console

@@ -1,0 +1,3 @@
+"""The table of our commands, which Metaflow reads."""
+
+CMDS_DESC = [("environment", ".environment.cli.cli")]
