@@ -162,11 +162,7 @@ class Catalog:
             # Read back: of two who publish at once, the second finds what the first has written.
             there = Pointer.from_bytes(store.get(key) or b"", key, req_id="", arch=arch)
             if there.env_id != pointer.env_id:
-                raise InputError(
-                    f"the alias '{alias}' is final, and on {arch} it means "
-                    f"{':'.join(there.env_id[:2])}{f', set by {there.by}' if there.by else ''}",
-                    "choose another tag; those that may move are latest, candidate and stable",
-                )
+                raise final(alias, there)
 
     def aliases(self) -> Iterator[tuple[Alias, str]]:
         """Yield every alias with every platform that it has an environment for."""
@@ -185,6 +181,15 @@ class Catalog:
                 if env_id not in seen:
                     seen.add(env_id)
                     yield env_id
+
+
+def final(alias: Alias, there: Pointer) -> InputError:
+    """Return the error that a final *alias* means what *there* says, and nothing else."""
+    who = f", set by {there.by}" if there.by else ""
+    return InputError(
+        f"the alias '{alias}' is final, and on {there.env_id.arch} it means {':'.join(there.env_id[:2])}{who}",
+        "choose another tag; those that may move are latest, candidate and stable",
+    )
 
 
 def _aliases(store: Store, folder: str) -> Iterator[tuple[Alias, str]]:

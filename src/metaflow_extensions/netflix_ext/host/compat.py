@@ -82,6 +82,13 @@ def banner_to_stderr() -> None:
     main_cli.echo_always = functools.partial(echo, err=True)
 
 
+def default_datastore() -> str:
+    """Return the datastore of flows that name none."""
+    from metaflow.metaflow_config import DEFAULT_DATASTORE
+
+    return str(DEFAULT_DATASTORE)
+
+
 def use_metadata(text: str) -> None:
     """Look up past runs where *text* says, such as ``local@/folder`` or ``service``; raise InputError."""
     from metaflow import metadata

@@ -45,6 +45,7 @@ class Session:
         self.quiet = bool(group["quiet"] or own.get("quiet"))
         self.as_json = bool(group["as_json"] or own.get("as_json"))
         self._file = group["quiet_file_output"]
+        self.datastore = group["datastore"] or compat.default_datastore()
         if group["metadata"]:
             compat.use_metadata(group["metadata"])
         self.bench = Workbench(

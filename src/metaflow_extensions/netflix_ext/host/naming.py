@@ -1,0 +1,79 @@
+"""Resolve what is asked for, keep it, and give it names, in this order: a name never means what is not there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+
+from ..engine.alias import Alias
+from ..engine.catalog import Pointer, final
+from ..engine.resolved import ResolvedEnvironment
+from .describing import Wanted
+from .settings import user
+from .workbench import Workbench
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """One platform's environment, and whether it was resolved just now."""
+
+    environment: ResolvedEnvironment
+    new: bool
+
+
+def settle(
+    wanted: Iterable[Wanted],
+    who: str,
+    bench: Workbench,
+    *,
+    needs: Mapping[str, str],
+    aliases: Sequence[Alias] = (),
+    force: bool = False,
+    default: bool = True,
+    dry_run: bool = False,
+) -> list[Settled]:
+    """Return an environment for each platform, kept and named; with *dry_run* nothing is written.
+
+    *who* is what asks, for messages; with *default* the specs resolve to these environments from now on.
+    Raises InputError where a final alias means another environment: then nothing was written either.
+    """
+    parts = list(wanted)
+    requests = {part.request: who for part in parts if part.request is not None}
+    obtained = bench.obtain(requests, needs, force=force)
+    found = []
+    for part in parts:
+        if part.request is not None:
+            item = obtained[part.request]
+            found.append(Settled(environment=item.environment, new=item.new))
+        elif part.environment is not None:
+            found.append(Settled(environment=part.environment, new=False))
+    environments = [item.environment for item in found]
+    check(aliases, environments, bench)
+    if not dry_run:
+        bench.keep(obtained, default=default)
+        publish(aliases, environments, bench)
+    return found
+
+
+def check(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
+    """Raise InputError where a final alias means another environment already."""
+    every = list(environments)
+    for alias in aliases:
+        for environment in every:
+            there = None if alias.moves else bench.wiring.catalog.alias(alias, environment.env_id.arch)
+            if there is not None and there.env_id != environment.env_id:
+                raise final(alias, there)
+
+
+def publish(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
+    """Let each alias mean *environments*, one a platform, which the stores are made to have before.
+
+    Raises InputError where somebody else was faster to give a final alias.
+    """
+    every = list(environments)
+    now = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    for alias in aliases:
+        for environment in every:
+            bench.wiring.catalog.add(environment, default=False)
+            bench.wiring.catalog.publish(alias, Pointer(env_id=environment.env_id, by=user(), on=now))
