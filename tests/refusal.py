@@ -10,6 +10,8 @@ ONE = FLOWS / "one.py"
 CLICK = "[conda(libraries={'click': ''})]"
 HEADLINES = (
     "Environment cannot be understood:",
+    "Environment not found:",
+    "Alias cannot be given:",
     "Configuration error:",
     "Environment cannot be resolved:",
     "Package source error:",

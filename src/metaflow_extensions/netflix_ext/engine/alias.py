@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from .errors import InputError
+from .errors import AliasError, InputError
 
 DEFAULT_TAG = "latest"
 MOVING_TAGS = ("latest", "candidate", "stable")
@@ -39,14 +39,14 @@ class Alias:
 
     @classmethod
     def parse(cls, text: str) -> Alias:
-        """Read ``name`` or ``name:tag``; raise InputError."""
+        """Read ``name`` or ``name:tag``; raise AliasError."""
         name, colon, tag = text.partition(":")
         if not _NAME.fullmatch(name) or (colon and not _TAG.fullmatch(tag)):
             slashes = text.count("/") in (2, 3) and ":" not in text
             hint = f"{_CHARACTERS}; for the environment of a step, add --pathspec" if slashes else _CHARACTERS
-            raise InputError(f"'{text}' cannot be the name of an environment", hint)
+            raise AliasError(f"'{text}' cannot be the name of an environment", hint)
         if re.fullmatch(r"[0-9a-f]{40}", name):
-            raise InputError(f"'{text}' looks like the id of an environment", "choose a name that tells what it is for")
+            raise AliasError(f"'{text}' looks like the id of an environment", "choose a name that tells what it is for")
         return cls(name, tag or DEFAULT_TAG)
 
 

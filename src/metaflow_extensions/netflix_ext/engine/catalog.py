@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .alias import Alias
-from .errors import InputError, StoreError
+from .errors import AliasError, StoreError
 from .identity import EnvID, parse_env_id
 from .layout import alias_key, environment_key, latest_by_key, latest_key
 from .ports import Store
@@ -151,7 +151,7 @@ class Catalog:
     def publish(self, alias: Alias, pointer: Pointer) -> None:
         """Let *alias* mean an environment, which is kept already, on its platform.
 
-        Raises InputError where the alias is final and means another one, whoever was first.
+        Raises AliasError where the alias is final and means another one, whoever was first.
         """
         arch = pointer.env_id.arch
         key = alias_key(alias.name, alias.tag, arch)
@@ -183,10 +183,10 @@ class Catalog:
                     yield env_id
 
 
-def final(alias: Alias, there: Pointer) -> InputError:
+def final(alias: Alias, there: Pointer) -> AliasError:
     """Return the error that a final *alias* means what *there* says, and nothing else."""
     who = f", set by {there.by}" if there.by else ""
-    return InputError(
+    return AliasError(
         f"the alias '{alias}' is final, and on {there.env_id.arch} it means {':'.join(there.env_id[:2])}{who}",
         "choose another tag; those that may move are latest, candidate and stable",
     )

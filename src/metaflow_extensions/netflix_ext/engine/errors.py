@@ -2,6 +2,8 @@
 
 ExtensionError               base: a message, a hint
   InputError                 what the user wrote cannot be understood or contradicts itself
+    UnknownError             a name means no environment that is known, or several
+    AliasError               an alias cannot be given, or cannot come to mean another environment
   SettingError               a configuration variable holds a value it cannot have
   ResolveError               no set of packages satisfies a spec
   SourceError                a channel or index is missing, unreachable or returns garbage
@@ -34,6 +36,18 @@ class InputError(ExtensionError):
     """What the user wrote cannot be understood, or contradicts itself."""
 
     headline = "Environment cannot be understood"
+
+
+class UnknownError(InputError):
+    """A name means no environment that is known, or several."""
+
+    headline = "Environment not found"
+
+
+class AliasError(InputError):
+    """An alias cannot be given, or cannot come to mean another environment."""
+
+    headline = "Alias cannot be given"
 
 
 class SettingError(ExtensionError):

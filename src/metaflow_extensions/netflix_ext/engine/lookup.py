@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from .alias import Alias, IdName, Pathspec, id_name
 from .catalog import Catalog
-from .errors import InputError
+from .errors import InputError, UnknownError
 from .identity import EnvID
 from .resolved import ResolvedEnvironment
 
@@ -19,14 +19,14 @@ _SHOWN = 6
 class Lookup:
     """Where names are looked up; ``task_env_id`` gives the id that a step or task of a past run has recorded.
 
-    ``task_env_id`` raises InputError where there is no such task, or where it ran in no environment of ours.
+    ``task_env_id`` raises UnknownError where there is no such task, or where it ran in no environment of ours.
     """
 
     catalog: Catalog
     task_env_id: Callable[[Pathspec], EnvID]
 
     def find(self, text: str, arch: str, *, pathspec: bool = False) -> ResolvedEnvironment:
-        """Return the environment that *text* means on *arch*; raise InputError where there is none, or several.
+        """Return the environment that *text* means on *arch*; raise UnknownError where there is none, or several.
 
         *text* is an alias, ``req_id:full_id``, or the beginning of an id; with *pathspec*, or as ``step:...``, a step
         or a task, whose platform is its own.
@@ -55,7 +55,7 @@ class Lookup:
             return self._kept(pointer.env_id, text)
         others = self.catalog.arches(alias)
         if others:
-            raise InputError(
+            raise UnknownError(
                 f"'{alias}' is an environment for {', '.join(others)}, and there is none for {arch}",
                 f"resolve it: metaflow environment resolve --from {alias} --arch {arch} --alias {alias}",
             )
@@ -67,7 +67,7 @@ class Lookup:
             return found
         elsewhere = sorted(item.arch for item in self.catalog.ids() if item[:2] == env_id[:2])
         known = f"; it is there for {', '.join(elsewhere)}" if elsewhere else ""
-        raise InputError(
+        raise UnknownError(
             f"'{text}' is the environment {':'.join(env_id)}, and no store that was asked has it{known}",
             "name the store it was kept in by --conda-root, or by METAFLOW_CONDA_LOCALROOT",
         )
@@ -81,7 +81,7 @@ class Lookup:
         if len(every) > 1:
             shown = [f"  {':'.join(item[:2])}" for item in every[:_SHOWN]]
             more = [f"  and {len(every) - _SHOWN} more"] if len(every) > _SHOWN else []
-            raise InputError(
+            raise UnknownError(
                 "\n".join([f"'{ids}' begins the ids of {len(every)} environments for {arch}:", *shown, *more]),
                 "write more of the id, or req_id:full_id with both abbreviated",
             )
@@ -89,8 +89,8 @@ class Lookup:
             raise self._unknown(str(ids))
         return self._kept(every[0], str(ids))
 
-    def _unknown(self, text: str) -> InputError:
+    def _unknown(self, text: str) -> UnknownError:
         names = sorted({str(alias) for alias, _ in self.catalog.aliases()})
         similar = difflib.get_close_matches(text if ":" in text else f"{text}:latest", names, n=3)
         hint = f"is one of these meant? {', '.join(similar)}" if similar else "see 'metaflow environment list'"
-        return InputError(f"no environment is called '{text}'", hint)
+        return UnknownError(f"no environment is called '{text}'", hint)

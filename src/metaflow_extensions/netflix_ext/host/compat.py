@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import textwrap
 import traceback
 from typing import Any, Iterator
 
@@ -55,8 +56,7 @@ def told_errors() -> Iterator[None]:
         if _debugging():
             traceback.print_exc()
         if isinstance(error, (ExtensionError, MetaflowException)):
-            told = str(error).replace("\n", "\n    ")
-            text = f"{error.headline}:\n    {told}"
+            text = f"{error.headline}:\n{textwrap.indent(str(error), '    ')}"
         else:
             hint = "this is a bug; METAFLOW_DEBUG_CONDA=1 shows where it comes from"
             text = f"Internal error:\n    {type(error).__name__}: {error}\n\n    hint: {hint}"

@@ -36,7 +36,7 @@ def settle(
     """Return an environment for each platform, kept and named; with *dry_run* nothing is written.
 
     *who* is what asks, for messages; with *default* the specs resolve to these environments from now on.
-    Raises InputError where a final alias means another environment: then nothing was written either.
+    Raises AliasError where a final alias means another environment: then nothing was written either.
     """
     parts = list(wanted)
     requests = {part.request: who for part in parts if part.request is not None}
@@ -57,7 +57,7 @@ def settle(
 
 
 def check(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
-    """Raise InputError where a final alias means another environment already."""
+    """Raise AliasError where a final alias means another environment already."""
     every = list(environments)
     for alias in aliases:
         for environment in every:
@@ -69,7 +69,7 @@ def check(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment],
 def publish(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
     """Let each alias mean *environments*, one a platform, which the stores are made to have before.
 
-    Raises InputError where somebody else was faster to give a final alias.
+    Raises AliasError where somebody else was faster to give a final alias.
     """
     every = list(environments)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.alias import Pathspec
-from ..engine.errors import InputError
+from ..engine.errors import UnknownError
 from ..engine.identity import EnvID, parse_env_id
 
 
 def find(pathspec: Pathspec) -> Any:
-    """Return Metaflow's Task of a task, or the first one of a step, in any namespace; raise InputError."""
+    """Return Metaflow's Task of a task, or the first one of a step, in any namespace; raise UnknownError."""
     from metaflow import Step, Task
     from metaflow.exception import MetaflowException
 
@@ -19,28 +19,28 @@ def find(pathspec: Pathspec) -> Any:
             return Task(str(pathspec), _namespace_check=False)
         task = Step(str(pathspec), _namespace_check=False).task
     except MetaflowException as error:
-        raise InputError(
+        raise UnknownError(
             f"there is no '{pathspec}': {' '.join(str(error).split())}",
             "check the flow, the run and the step; --metadata says where runs are looked up",
         ) from error
     if task is None:
-        raise InputError(f"no task of '{pathspec}' has begun", "wait for one, or name another step")
+        raise UnknownError(f"no task of '{pathspec}' has begun", "wait for one, or name another step")
     return task
 
 
 def env_id(pathspec: Pathspec) -> EnvID:
-    """Return the id that a step or a task has recorded; raise InputError where there is none."""
+    """Return the id that a step or a task has recorded; raise UnknownError where there is none."""
     task = find(pathspec)
     value = task.metadata_dict.get("conda_env_id")
     if not value:
         why = "ran outside of environments" if value == "" else "has recorded no environment"
-        raise InputError(
+        raise UnknownError(
             f"'{task.pathspec}' {why}", "name a step that ran with --environment=conda and is not disabled"
         )
     try:
         return parse_env_id(value)
     except ValueError:
-        raise InputError(
+        raise UnknownError(
             f"'{task.pathspec}' has recorded an environment that cannot be read: {value}",
             "it ran with another extension's environments",
         ) from None
