@@ -52,8 +52,16 @@ class Project:
         return path
 
     def command(self, *words: str, variables: Mapping[str, str] | None = None, timeout: float = 300) -> Finished:
+        """Run this interpreter."""
+        return self._run([sys.executable, *words], variables, timeout)
+
+    def metaflow(self, *words: str, variables: Mapping[str, str] | None = None, timeout: float = 300) -> Finished:
+        """Run `metaflow`."""
+        return self._run([str(Path(sys.executable).with_name("metaflow")), *words], variables, timeout)
+
+    def _run(self, command: list[str], variables: Mapping[str, str] | None, timeout: float) -> Finished:
         done = subprocess.run(
-            [sys.executable, *words],
+            command,
             cwd=self.root,
             env=self.environment(variables),
             capture_output=True,
