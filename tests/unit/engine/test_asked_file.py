@@ -25,6 +25,7 @@ from metaflow_extensions.netflix_ext.engine.asked_file import (
 )
 from metaflow_extensions.netflix_ext.engine.environment_yml import load_environment
 from metaflow_extensions.netflix_ext.engine.errors import InputError
+from metaflow_extensions.netflix_ext.engine.options import PypiOptions
 from metaflow_extensions.netflix_ext.engine.pyproject_toml import Wanted, load_pyproject
 from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement, PypiRequirement
 from metaflow_extensions.netflix_ext.engine.requirements_txt import load_requirements
@@ -53,14 +54,13 @@ def read(folder: Path, case: dict[str, Any]) -> AskedFile:
 
 def plain(asked: AskedFile) -> dict[str, Any]:
     """Return what *asked* holds in JSON's types, without what is empty."""
-    lists = ("constraints", "find_links", "trusted_hosts", "conda_packages", "platforms")
     found: dict[str, Any] = {
         name: [str(item) for item in getattr(asked.ask, name)]
-        for name in ("conda", "pypi", "virtual", "channels", "indexes")
+        for name in ("conda", "conda_only", "pypi", "virtual", "channels", "indexes")
     }
-    found |= {name: [str(item) for item in getattr(asked, name)] for name in lists}
-    found |= {"hashed": {str(item.requirement): list(item.hashes) for item in asked.hashed}}
-    found |= {"python": asked.ask.python, "index": asked.index, "pre": asked.pre, "no_index": asked.no_index}
+    found |= asked.ask.options.to_dict()
+    found |= {"hashed": {str(item.requirement): list(item.hashes) for item in asked.ask.options.hashed}}
+    found |= {"python": asked.ask.python, "index": asked.index, "platforms": list(asked.platforms)}
     found |= {"no_default_channels": asked.no_default_channels}
     return {name: value for name, value in found.items() if value}
 
@@ -187,24 +187,30 @@ def test_contradictions_are_told_together_at_the_second_place() -> None:
 def test_parts_add_up_in_order_without_doubles() -> None:
     """Lists keep their order, what stands twice is kept once, flags hold where one part says them."""
     zlib, attrs = CondaRequirement("zlib"), PypiRequirement("attrs")
-    one = AskedFile(ask=Ask(channels=("a", "b")), conda_packages=(zlib,), constraints=(attrs,), pre=True)
-    two = AskedFile(ask=Ask(channels=("c", "a")), conda_packages=(zlib,), index="https://i.example", no_index=True)
+    first, second = PypiOptions(constraints=(attrs,), pre=True), PypiOptions(constraints=(attrs,), no_index=True)
+    one = AskedFile(ask=Ask(channels=("a", "b"), conda_only=(zlib,), options=first), platforms=("osx-64",))
+    two = AskedFile(ask=Ask(channels=("c", "a"), conda_only=(zlib,), options=second), index="https://i.example")
 
     joined = join([(PLACE, one), (PLACE, two)])
 
     assert ("a", "b", "c") == joined.ask.channels
-    assert ((zlib,), (attrs,)) == (joined.conda_packages, joined.constraints)
-    assert (True, True, False) == (joined.pre, joined.no_index, joined.no_default_channels)
+    assert ((zlib,), ("osx-64",), "https://i.example") == (joined.ask.conda_only, joined.platforms, joined.index)
+    assert PypiOptions(constraints=(attrs,), pre=True, no_index=True) == joined.ask.options
+    assert not joined.no_default_channels
 
 
 def test_urls_are_all_that_may_hold_credentials() -> None:
     """Every field that can name a source is listed, as it was written."""
     asked = AskedFile(
-        ask=Ask(indexes=("https://u:p@a.example",)),
+        ask=Ask(
+            indexes=("https://u:p@a.example",),
+            conda_only=(CondaRequirement("e", channel="https://u:p@e.example"),),
+            options=PypiOptions(
+                find_links=("https://u:p@c.example",),
+                constraints=(PypiRequirement("d", url="https://u:p@d.example/d.whl"), PypiRequirement("x")),
+            ),
+        ),
         index="https://u:p@b.example",
-        find_links=("https://u:p@c.example",),
-        constraints=(PypiRequirement("d", url="https://u:p@d.example/d.whl"), PypiRequirement("x")),
-        conda_packages=(CondaRequirement("e", channel="https://u:p@e.example"),),
     )
 
     assert {f"https://u:p@{host}.example" for host in "abce"} | {"https://u:p@d.example/d.whl"} == set(asked.urls)

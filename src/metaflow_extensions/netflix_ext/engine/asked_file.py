@@ -10,15 +10,13 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
 
 from .ask import Ask, combine
 from .errors import ExtensionError, InputError
 from .platform import VirtualPackage
-from .requirement import CondaRequirement, PypiRequirement, python_constraint
+from .requirement import CondaRequirement, python_constraint
 from .secret import redact
 
-T = TypeVar("T")
 Reader = Callable[[str], bytes]
 
 _VARIABLE = re.compile(r"\$\{(\w+)\}", re.ASCII)
@@ -27,49 +25,26 @@ _BRACKET_FIELD = re.compile(r"\s*(?P<key>\w+)\s*=\s*(?P<value>'[^']*'|\"[^\"]*\"
 _SUBDIR = re.compile(r"(?:linux|osx|win|emscripten|wasi|zos|freebsd)-\w+|noarch")
 
 
-@dataclass(frozen=True, slots=True)
-class HashedRequirement:
-    """A requirement that only these files may meet; each hash is ``algorithm:digits``, any of them will do."""
-
-    requirement: PypiRequirement
-    hashes: tuple[str, ...]
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskedFile:
     """All that one file asks for, with what it includes.
 
     Attributes:
-        ask: what decorators can say too; its indexes come before the default one
+        ask: what it asks for; its indexes come before the default one
         index: the index in place of the default one (``--index-url``), if any
-        constraints: versions that hold only for what is installed anyway (``-c``)
-        find_links: folders and pages of archives, as URLs
-        trusted_hosts: hosts whose certificates are not checked
-        hashed: the requirements and constraints that name the hashes of their files
-        conda_packages: conda packages beside PyPI alone, which must not bring Python (``--conda-pkg``)
         platforms: the platforms that the file is meant for, by conda's names; empty where it does not say
-        pre: whether pre-releases are welcome
-        no_index: whether nothing but ``find_links`` may be asked
         no_default_channels: whether its channels stand alone (``nodefaults``)
     """
 
     ask: Ask = field(default_factory=Ask)
     index: str | None = None
-    constraints: tuple[PypiRequirement, ...] = ()
-    find_links: tuple[str, ...] = ()
-    trusted_hosts: tuple[str, ...] = ()
-    hashed: tuple[HashedRequirement, ...] = ()
-    conda_packages: tuple[CondaRequirement, ...] = ()
     platforms: tuple[str, ...] = ()
-    pre: bool = False
-    no_index: bool = False
     no_default_channels: bool = False
 
     @property
     def urls(self) -> tuple[str, ...]:
         """Every source it names, as the user wrote it: with credentials."""
-        own = [self.index, *(item.url for item in self.constraints), *(item.channel for item in self.conda_packages)]
-        return (*self.ask.urls, *self.find_links, *(url for url in own if url))
+        return (*self.ask.urls, self.index) if self.index else self.ask.urls
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -269,20 +244,9 @@ def join(parts: Iterable[tuple[Place, AskedFile]]) -> AskedFile:
     return AskedFile(
         ask=combine(part.ask for part in files if part.ask != Ask()),
         index=next((part.index for part in files if part.index), None),
-        constraints=_all(part.constraints for part in files),
-        find_links=_all(part.find_links for part in files),
-        trusted_hosts=_all(part.trusted_hosts for part in files),
-        hashed=_all(part.hashed for part in files),
-        conda_packages=_all(part.conda_packages for part in files),
-        platforms=_all(part.platforms for part in files),
-        pre=any(part.pre for part in files),
-        no_index=any(part.no_index for part in files),
+        platforms=tuple(dict.fromkeys(name for part in files for name in part.platforms)),
         no_default_channels=any(part.no_default_channels for part in files),
     )
-
-
-def _all(items: Iterable[tuple[T, ...]]) -> tuple[T, ...]:
-    return tuple(dict.fromkeys(item for group in items for item in group))
 
 
 def _check_once(parts: list[tuple[Place, AskedFile]]) -> None:

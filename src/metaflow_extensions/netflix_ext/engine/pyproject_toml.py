@@ -28,8 +28,9 @@ from .asked_file import (
     split_lines,
 )
 from .errors import InputError
+from .options import PypiOptions
 from .requirement import PypiRequirement
-from .requirements_txt import Part, read_requirement
+from .requirements_txt import Part, read_requirement, with_options
 from .secret import is_url
 
 if sys.version_info >= (3, 11):
@@ -289,7 +290,7 @@ def _index(document: _Document, table: Any, path: tuple[str, ...]) -> list[Part]
         # It serves only packages that are pinned to it; a pin of an asked package is refused where it stands.
         return []
     if table.get("format", "simple") == "flat":
-        return [(url.place(), AskedFile(find_links=(url.text,)))]
+        return [(url.place(), with_options(PypiOptions(find_links=(url.text,))))]
     default = table.get("default") is True or table.get("priority") == "default"
     return [(url.place(), AskedFile(index=url.text) if default else AskedFile(ask=Ask(indexes=(url.text,))))]
 
@@ -304,14 +305,14 @@ def _older(document: _Document) -> list[Part]:
     for url in map(_checked, document.texts(*path, "extra-index-url")):
         found.append((url.place(), AskedFile(ask=Ask(indexes=(url.text,)))))
     for url in map(_checked, document.texts(*path, "find-links")):
-        found.append((url.place(), AskedFile(find_links=(url.text,))))
+        found.append((url.place(), with_options(PypiOptions(find_links=(url.text,)))))
     hosts = tuple(line.text for line in document.texts(*path, "allow-insecure-host"))
     pre = document.get(str, *path, "prerelease") if "prerelease" in uv else "explicit"
     if pre not in _PRE:
         raise document.key(*path, "prerelease").fault(f"prerelease = '{pre}' is not known", "write allow or disallow")
     no_index = document.get(bool, *path, "no-index")
     place = document.key(*path).place()
-    return [*found, (place, AskedFile(trusted_hosts=hosts, pre=_PRE[pre], no_index=no_index))]
+    return [*found, (place, with_options(PypiOptions(trusted_hosts=hosts, pre=_PRE[pre], no_index=no_index)))]
 
 
 def _checked(line: Line) -> Line:
@@ -322,7 +323,10 @@ def _checked(line: Line) -> Line:
 
 def _constraints(document: _Document) -> list[Part]:
     lines = document.texts("tool", "uv", "constraint-dependencies")
-    return [(line.place(), AskedFile(constraints=(read_requirement(line, document.folder),))) for line in lines]
+    return [
+        (line.place(), with_options(PypiOptions(constraints=(read_requirement(line, document.folder),))))
+        for line in lines
+    ]
 
 
 def _sourced(line: Line, document: _Document) -> PypiRequirement:

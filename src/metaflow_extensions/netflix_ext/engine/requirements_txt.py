@@ -25,7 +25,6 @@ from .asked_file import (
     AskedFile,
     Faults,
     FileContext,
-    HashedRequirement,
     Line,
     Place,
     decode,
@@ -36,6 +35,7 @@ from .asked_file import (
     read_virtual,
     split_lines,
 )
+from .options import HashedRequirement, PypiOptions
 from .requirement import PypiRequirement
 from .secret import is_url
 
@@ -234,21 +234,29 @@ def _conda_package(value: Line, _: Scope) -> AskedFile:
     requirement = read_conda(value)
     if requirement.name == "python":
         raise value.fault("Python is not chosen by '--conda-pkg'", "write a line such as 'python==3.11'")
-    return AskedFile(conda_packages=(requirement,))
+    return AskedFile(ask=Ask(conda_only=(requirement,)))
 
 
 def _find_links(value: Line, scope: Scope) -> AskedFile:
-    return AskedFile(find_links=(_absolute(value.text, scope.folder),))
+    return with_options(PypiOptions(find_links=(_absolute(value.text, scope.folder),)))
 
 
-_FLAGS: Mapping[str, AskedFile] = {"--pre": AskedFile(pre=True), "--no-index": AskedFile(no_index=True)}
+def with_options(options: PypiOptions) -> AskedFile:
+    """Return *options* as what a line says."""
+    return AskedFile(ask=Ask(options=options))
+
+
+_FLAGS: Mapping[str, AskedFile] = {
+    "--pre": with_options(PypiOptions(pre=True)),
+    "--no-index": with_options(PypiOptions(no_index=True)),
+}
 _VALUES: Mapping[str, Callable[[Line, Scope], AskedFile]] = {
     "--requirement": lambda *_: AskedFile(),
     "--constraint": lambda *_: AskedFile(),
     "--index-url": lambda value, _: AskedFile(index=_index(value)),
     "--extra-index-url": lambda value, _: AskedFile(ask=Ask(indexes=(_index(value),))),
     "--find-links": _find_links,
-    "--trusted-host": lambda value, _: AskedFile(trusted_hosts=(value.text,)),
+    "--trusted-host": lambda value, _: with_options(PypiOptions(trusted_hosts=(value.text,))),
     "--conda-pkg": _conda_package,
     "--conda-channel": lambda value, _: AskedFile(ask=Ask(channels=(value.text,))),
     "--sys-pkg": lambda value, _: AskedFile(ask=Ask(virtual=(read_virtual(value),))),
@@ -270,10 +278,10 @@ def _requirement(head: Line, options: list[_Option], scope: Scope) -> AskedFile:
     hashes = tuple(_hash(option.value) for option in options)
     hashed = (HashedRequirement(requirement, hashes),) if hashes else ()
     if not scope.constraining:
-        return AskedFile(ask=Ask(pypi=(requirement,)), hashed=hashed)
+        return AskedFile(ask=Ask(pypi=(requirement,), options=PypiOptions(hashed=hashed)))
     if requirement.extras:
         raise head.fault("a constraint cannot have extras", "write them where the package is required")
-    return AskedFile(constraints=(requirement,), hashed=hashed)
+    return with_options(PypiOptions(constraints=(requirement,), hashed=hashed))
 
 
 def _hash(value: Line) -> str:
