@@ -13,7 +13,7 @@ from . import compat
 PACKAGE_FILE = "conda_v2.cnd"
 ENV_VARIABLE = "_METAFLOW_CONDA_ENV"
 LOCAL_COMMANDS = ("step", "spin-step")
-_WORDS = ("conda", "pypi", "pip", "sys_packages")
+_WORDS = ("conda", "pypi", "pip", "named_env", "sys_packages")
 _GPU_DECORATORS = ("resources", "batch", "kubernetes")
 
 

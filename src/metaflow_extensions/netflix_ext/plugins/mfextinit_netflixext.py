@@ -4,6 +4,7 @@ STEP_DECORATORS_DESC = [
     ("conda", ".conda.decorators.CondaDecorator"),
     ("pypi", ".conda.decorators.PypiDecorator"),
     ("pip", ".conda.decorators.PipDecorator"),
+    ("named_env", ".conda.decorators.NamedEnvDecorator"),
     ("sys_packages", ".conda.decorators.SysPackagesDecorator"),
     ("conda_env_internal", ".conda.internal.CondaEnvInternalDecorator"),
 ]
@@ -12,6 +13,7 @@ FLOW_DECORATORS_DESC = [
     ("conda_base", ".conda.decorators.CondaBaseDecorator"),
     ("pypi_base", ".conda.decorators.PypiBaseDecorator"),
     ("pip_base", ".conda.decorators.PipBaseDecorator"),
+    ("named_env_base", ".conda.decorators.NamedEnvBaseDecorator"),
     ("sys_packages_base", ".conda.decorators.SysPackagesBaseDecorator"),
 ]
 

@@ -10,6 +10,7 @@ from metaflow.decorators import Decorator, FlowDecorator, StepDecorator
 from ...host import compat
 
 _PYTHON = re.compile(r"(?:^|,)\s*python=([^,]*(?:,(?=\s*[<>=!~])[^,]*)*)")
+_NAME = re.compile(r"(?:^|,)\s*name=([^,]*)")
 
 
 class _Words(Decorator):
@@ -19,11 +20,12 @@ class _Words(Decorator):
 
     @classmethod
     def extract_args_kwargs_from_decorator_spec(cls, deco_spec: Any) -> tuple[list[Any], dict[str, Any]]:
-        """Read a ``--with`` spec; ``python`` stays text, since as a number 3.10 would be 3.1."""
+        """Read a ``--with`` spec; some words stay text: as a number 3.10 would be 3.1, and an id may be all digits."""
         args, kwargs = super().extract_args_kwargs_from_decorator_spec(deco_spec)
-        found = _PYTHON.search(deco_spec) if "python" in kwargs else None
-        if found:
-            kwargs["python"] = found.group(1).strip()
+        for word, pattern in (("python", _PYTHON), ("name", _NAME)):
+            found = pattern.search(deco_spec) if word in kwargs else None
+            if found:
+                kwargs[word] = found.group(1).strip()
         return args, kwargs
 
     def is_attribute_user_defined(self, name: Any) -> bool:
@@ -62,6 +64,15 @@ _DISABLED = """
     disabled : bool, optional, default None
         If set to True, the step runs in the launching interpreter; on a flow, all steps that do not say otherwise."""
 
+_NAMED: dict[str, Any] = {"name": None, "pathspec": None, "fetch_at_exec": None}
+_DEPRECATED_NAMED = """
+    name : str, optional, default None
+        Deprecated: use the name of `@named_env`.
+    pathspec : str, optional, default None
+        Deprecated: use the pathspec of `@named_env`.
+    fetch_at_exec : bool, optional, default None
+        Deprecated: use the fetch_at_exec of `@named_env`."""
+
 _CONDA: dict[str, Any] = {
     "packages": {},
     "libraries": {},
@@ -70,6 +81,7 @@ _CONDA: dict[str, Any] = {
     "disabled": None,
     "pip_packages": {},
     "pip_sources": [],
+    **_NAMED,
 }
 _CONDA_WORDS = f"""
 
@@ -84,10 +96,10 @@ _CONDA_WORDS = f"""
     pip_packages : Dict[str, str], default {{}}
         Deprecated: use the packages of `@pypi`.
     pip_sources : List[str], default []
-        Deprecated: use the extra_indices of `@pypi`.
+        Deprecated: use the extra_indices of `@pypi`.{_DEPRECATED_NAMED}
     """
 
-_PYPI: dict[str, Any] = {"packages": {}, "extra_indices": [], "python": None, "disabled": None, "sources": []}
+_PYPI: dict[str, Any] = {"packages": {}, "extra_indices": [], "python": None, "disabled": None, "sources": [], **_NAMED}
 _PYPI_WORDS = f"""
 
     Parameters
@@ -98,7 +110,23 @@ _PYPI_WORDS = f"""
     extra_indices : List[str], default []
         Indexes that come before the default one, in order of priority.{_PYTHON_WORDS}{_DISABLED}
     sources : List[str], default []
-        Deprecated: use extra_indices.
+        Deprecated: use extra_indices.{_DEPRECATED_NAMED}
+    """
+
+_NAMED_ENV: dict[str, Any] = {**_NAMED, "disabled": None}
+_NAMED_ENV_WORDS = f"""
+
+    Parameters
+    ----------
+    name : str, optional, default None
+        Its alias (`team/project:v1`; without a tag, `latest`), its ids (`req_id:full_id`), or the beginning of an id.
+        `@{{VARIABLE}}` stands for a variable of the process that launches the flow; METAFLOW_STEP_NAME is known, too.
+    pathspec : str, optional, default None
+        In place of a name, a step or a task that ran in it: `Flow/Run/Step` or `Flow/Run/Step/Task`.
+    fetch_at_exec : bool, optional, default None
+        If set to True, it is chosen when the task starts. Then nothing may be asked for beside it, and variables are
+        those of the task: METAFLOW_RUN_ID, METAFLOW_STEP_NAME, METAFLOW_TASK_ID, METAFLOW_INIT_ and the name of a
+        parameter in capitals; else those of the process.{_DISABLED}
     """
 
 _SYS: dict[str, Any] = {"packages": {}, "disabled": None}
@@ -151,6 +179,20 @@ class PipBaseDecorator(_FlowWords):
     Deprecated: the earlier spelling of `@pypi_base`.{_PYPI_WORDS}"""
     name = "pip_base"
     defaults = _PYPI
+
+
+class NamedEnvDecorator(_StepWords):
+    __doc__ = f"""
+    Specifies an environment by its name. What `@conda` and `@pypi` ask for extends it: its packages stay as they are.{_NAMED_ENV_WORDS}"""
+    name = "named_env"
+    defaults = _NAMED_ENV
+
+
+class NamedEnvBaseDecorator(_FlowWords):
+    __doc__ = f"""
+    Specifies the environment of all steps of the flow by its name; a step may name another.{_NAMED_ENV_WORDS}"""
+    name = "named_env_base"
+    defaults = _NAMED_ENV
 
 
 class SysPackagesDecorator(_StepWords):
