@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -39,14 +40,17 @@ class FolderStore:
         """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""
         head = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""
         try:
-            paths = sorted((self._root / head).iterdir())
+            with os.scandir(self._root / head) as entries:
+                found = sorted(f"{entry.name}{'/' if entry.is_dir() else ''}" for entry in entries)
         except (FileNotFoundError, NotADirectoryError):
             return
         except OSError as error:
             raise StoreError(f"'{self._root / head}' cannot be read: {error.strerror}", _ACCESS) from error
-        for path in paths:
-            if not path.name.startswith("."):
-                yield f"{head}{path.name}{'/' if path.is_dir() else ''}"
+        yield from (f"{head}{name}" for name in found if not name.startswith("."))
+
+    def where(self, key: str) -> str:
+        """Return the path of the file of *key*."""
+        return str(self._root / key)
 
 
 _ACCESS = "check that the folder exists, that you may write there, and that the disk is not full"

@@ -22,6 +22,10 @@ class MemoryStore:
         if check_key(key) not in self._items or overwrite:
             self._items[key] = bytes(data)
 
+    def where(self, key: str) -> str:
+        """Return how messages name the place of *key*."""
+        return f"memory:{key}"
+
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""
         head = f"{check_key(prefix.rstrip('/'))}/" if prefix else ""

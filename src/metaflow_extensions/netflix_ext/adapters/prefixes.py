@@ -41,6 +41,16 @@ class PrefixFolder:
         except OSError as error:
             raise self._failed(error) from error
 
+    def names(self) -> Iterator[str]:
+        """Yield the names of all prefixes, and of folders that might be taken for one."""
+        try:
+            with os.scandir(self._root) as entries:
+                yield from sorted(entry.name for entry in entries if _may_be(entry.name) and entry.is_dir())
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        except OSError as error:
+            raise self._failed(error) from error
+
     def lock(self, name: str, report: Reporter) -> AbstractContextManager[None]:
         """Hold the one right to create *name*; a holder that dies gives it back."""
 
@@ -102,3 +112,7 @@ class PrefixFolder:
 
     def _failed(self, error: OSError) -> CreateError:
         return CreateError(f"'{self._root}' cannot hold environments: {error.strerror}", _HINT)
+
+
+def _may_be(name: str) -> bool:
+    return not name.startswith(".") and ".partial-" not in name

@@ -17,6 +17,7 @@ _IDS = re.compile(r"([0-9a-f]{40}):([0-9a-f]{40})")
 _ABBREVIATED = re.compile(r"([0-9a-f]{4,40})(?::([0-9a-f]{4,40}))?")
 _VARIABLE = re.compile(r"@\{(\w+)\}", re.ASCII)
 _OF_A_TASK = ("METAFLOW_RUN_ID", "METAFLOW_RUN_ID_BASE", "METAFLOW_TASK_ID")
+_LONGEST = 200
 _CHARACTERS = (
     "write name or name:tag, of small letters, digits and any of '_', '-', '.', with '/' between the parts of a name"
 )
@@ -45,6 +46,8 @@ class Alias:
             slashes = text.count("/") in (2, 3) and ":" not in text
             hint = f"{_CHARACTERS}; for the environment of a step, add --pathspec" if slashes else _CHARACTERS
             raise AliasError(f"'{text}' cannot be the name of an environment", hint)
+        if len(name) > _LONGEST or len(tag) > _LONGEST:
+            raise AliasError(f"'{text}' is too long for a name", f"a name and a tag have {_LONGEST} characters at most")
         if re.fullmatch(r"[0-9a-f]{40}", name):
             raise AliasError(f"'{text}' looks like the id of an environment", "choose a name that tells what it is for")
         return cls(name, tag or DEFAULT_TAG)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -29,15 +30,15 @@ class Pointer:
         return (json.dumps(values, sort_keys=True) + "\n").encode("utf-8")
 
     @classmethod
-    def from_bytes(cls, data: bytes, key: str, *, req_id: str, arch: str) -> Pointer:
-        """Read it; *req_id* is meant where it names none. Raises StoreError."""
+    def from_bytes(cls, data: bytes, where: str, *, req_id: str, arch: str) -> Pointer:
+        """Read it; *req_id* is meant where it names none. Raises StoreError with *where* in it."""
         try:
             values: dict[str, Any] = json.loads(data.decode("utf-8"))
             env_id = parse_env_id([values.get("req_id", req_id), values["full_id"], arch])
-            return cls(env_id=env_id, by=str(values.get("by", "")), on=str(values.get("on", "")))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            return cls(env_id=env_id, by=str(values.get("by") or ""), on=str(values.get("on") or ""))
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreError(
-                f"{key}: not a pointer to an environment ({error})", "remove it, or write it anew"
+                f"{where}: not a pointer to an environment ({error})", "remove it, or write it anew"
             ) from None
 
 
@@ -58,63 +59,64 @@ class Catalog:
         return (self.store,) if self.shared is None else (self.store, self.shared)
 
     def find(self, env_id: EnvID) -> ResolvedEnvironment | None:
-        """Return the environment of that id, or None; raise StoreError where its document is damaged."""
-        key = environment_key(env_id)
-        data = next((data for store in self.stores if (data := store.get(key)) is not None), None)
-        if data is None:
-            return None
-        found = ResolvedEnvironment.from_bytes(data, key)
-        if found.env_id != env_id:
-            raise StoreError(f"{key}: it holds another environment, {':'.join(found.env_id)}", "resolve it again")
-        return found
+        """Return the environment of that id, or None; raise StoreError where no store has a sound document of it."""
+        damage: StoreError | None = None
+        for store in self.stores:
+            try:
+                found = read(store, env_id)
+            except StoreError as error:
+                damage = damage or error
+            else:
+                if found is not None:
+                    return found
+        if damage is not None:
+            raise damage
+        return None
 
     def default(self, req_id: str, arch: str) -> ResolvedEnvironment | None:
         """Return what a spec was resolved to last; None where that is unknown, or where its record is damaged.
 
         A damaged record is no loss: the spec is resolved again.
         """
-        return self._pointed(self.store, latest_key(req_id, arch), req_id, arch)
+        try:
+            pointer = self.default_pointer(req_id, arch)
+            return self.find(pointer.env_id) if pointer is not None else None
+        except StoreError:
+            return None
+
+    def default_pointer(self, req_id: str, arch: str) -> Pointer | None:
+        """Return what says what a spec was resolved to last, or None; raise StoreError where it is damaged."""
+        return _pointer(self.store, latest_key(req_id, arch), req_id=req_id, arch=arch)
 
     def newest(self, req_id: str, arch: str, users: Sequence[str] | None) -> ResolvedEnvironment | None:
         """Return what a spec was resolved to last by one of *users* (None: by anybody), as *shared* tells, or None."""
         if self.shared is None:
             return None
         keys = [latest_key(req_id, arch)] if users is None else [latest_by_key(req_id, arch, user) for user in users]
-        found = [self._pointer(self.shared, key, req_id, arch) for key in keys]
+        found = []
+        for key in keys:
+            with contextlib.suppress(StoreError):
+                found.append(_pointer(self.shared, key, req_id=req_id, arch=arch))
         for pointer in sorted((item for item in found if item is not None), key=lambda item: item.on, reverse=True):
-            try:
+            with contextlib.suppress(StoreError):
                 environment = self.find(pointer.env_id)
-            except StoreError:
-                continue
-            if environment is not None:
-                return environment
+                if environment is not None:
+                    return environment
         return None
-
-    def _pointed(self, store: Store, key: str, req_id: str, arch: str) -> ResolvedEnvironment | None:
-        pointer = self._pointer(store, key, req_id, arch)
-        try:
-            return self.find(pointer.env_id) if pointer is not None else None
-        except StoreError:
-            return None
-
-    def _pointer(self, store: Store, key: str, req_id: str, arch: str) -> Pointer | None:
-        data = store.get(key)
-        try:
-            return Pointer.from_bytes(data, key, req_id=req_id, arch=arch) if data is not None else None
-        except StoreError:
-            return None
 
     def add(self, environment: ResolvedEnvironment, *, default: bool = True, req_id: str = "") -> None:
         """Keep an environment; with *default* the spec *req_id* (its own if empty) resolves to it from now on.
 
         A document that is there already stays, unless it is damaged. One that 1.x has written is not kept again.
         """
-        env_id = environment.env_id
-        damaged = self._damaged(env_id)
         for store in reversed(self.stores):
-            store.put(environment_key(env_id), environment.to_bytes(), overwrite=damaged)
+            _keep(store, environment)
         if default:
-            self.point(req_id or env_id.req_id, environment)
+            self.point(req_id or environment.env_id.req_id, environment)
+
+    def fetch(self, environment: ResolvedEnvironment, *, default: bool, req_id: str = "") -> None:
+        """Keep what others have resolved in *store* as well; with *default* as in `add`, and *shared* is left alone."""
+        Catalog(self.store).add(environment, default=default, req_id=req_id)
 
     def point(self, req_id: str, environment: ResolvedEnvironment) -> None:
         """Let the spec *req_id* resolve to *environment*, which is kept already, from now on."""
@@ -126,27 +128,16 @@ class Catalog:
             self.shared.put(latest_key(req_id, arch), pointer, overwrite=True)
         self.store.put(latest_key(req_id, arch), pointer, overwrite=True)
 
-    def _damaged(self, env_id: EnvID) -> bool:
-        try:
-            self.find(env_id)
-        except StoreError:
-            return True
-        return False
-
     def alias(self, alias: Alias, arch: str) -> Pointer | None:
         """Return what *alias* means on *arch*, or None; raise StoreError where its record is damaged."""
         stores = tuple(reversed(self.stores)) if alias.moves else self.stores
         key = alias_key(alias.name, alias.tag, arch)
-        for store in stores:
-            data = store.get(key)
-            if data is not None:
-                return Pointer.from_bytes(data, key, req_id="", arch=arch)
-        return None
+        return next((found for store in stores if (found := _pointer(store, key, arch=arch)) is not None), None)
 
     def arches(self, alias: Alias) -> tuple[str, ...]:
         """Return the platforms that *alias* has an environment for."""
         folder = alias_key(alias.name, alias.tag, "")
-        return tuple(sorted({key.rpartition("/")[2] for store in self.stores for key in store.list(folder)}))
+        return tuple(sorted({arch for store in self.stores for arch in _files(store, folder)}))
 
     def publish(self, alias: Alias, pointer: Pointer) -> None:
         """Let *alias* mean an environment, which is kept already, on its platform.
@@ -160,7 +151,7 @@ class Catalog:
             if alias.moves:
                 continue
             # Read back: of two who publish at once, the second finds what the first has written.
-            there = Pointer.from_bytes(store.get(key) or b"", key, req_id="", arch=arch)
+            there = Pointer.from_bytes(store.get(key) or b"", store.where(key), req_id="", arch=arch)
             if there.env_id != pointer.env_id:
                 raise final(alias, there)
 
@@ -183,6 +174,34 @@ class Catalog:
                     yield env_id
 
 
+def read(store: Store, env_id: EnvID) -> ResolvedEnvironment | None:
+    """Return the environment of that id from *store*, or None; raise StoreError where its document is damaged."""
+    key = environment_key(env_id)
+    data = store.get(key)
+    if data is None:
+        return None
+    found = ResolvedEnvironment.from_bytes(data, store.where(key))
+    if found.env_id != env_id:
+        raise StoreError(
+            f"{store.where(key)}: it holds another environment, {':'.join(found.env_id)}", "resolve it again"
+        )
+    return found
+
+
+def _keep(store: Store, environment: ResolvedEnvironment) -> None:
+    try:
+        read(store, environment.env_id)
+        damaged = False
+    except StoreError:
+        damaged = True
+    store.put(environment_key(environment.env_id), environment.to_bytes(), overwrite=damaged)
+
+
+def _pointer(store: Store, key: str, *, req_id: str = "", arch: str) -> Pointer | None:
+    data = store.get(key)
+    return None if data is None else Pointer.from_bytes(data, store.where(key), req_id=req_id, arch=arch)
+
+
 def final(alias: Alias, there: Pointer) -> AliasError:
     """Return the error that a final *alias* means what *there* says, and nothing else."""
     who = f", set by {there.by}" if there.by else ""
@@ -198,10 +217,15 @@ def _aliases(store: Store, folder: str) -> Iterator[tuple[Alias, str]]:
         if not key.endswith("/"):
             continue
         if part.startswith("@"):
-            alias = Alias(folder.removeprefix("envs/aliases/").rstrip("/"), part[1:])
-            yield from ((alias, found.rpartition("/")[2]) for found in store.list(key) if not found.endswith("/"))
+            with contextlib.suppress(AliasError):  # else nobody could ask for it
+                alias = Alias.parse(f"{folder.removeprefix('envs/aliases/').rstrip('/')}:{part[1:]}")
+                yield from ((alias, arch) for arch in _files(store, key))
         else:
             yield from _aliases(store, key)
+
+
+def _files(store: Store, folder: str) -> Iterator[str]:
+    yield from (key.rpartition("/")[2] for key in store.list(folder) if not key.endswith("/"))
 
 
 def _ids(store: Store, arch: str | None) -> Iterator[EnvID]:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 _ID = re.compile(r"[0-9a-f]{40}")
+_ARCH = re.compile(r"[a-z0-9_]+-[a-z0-9_]+")
 
 
 class EnvID(NamedTuple):
@@ -35,6 +36,7 @@ def parse_env_id(value: Any) -> EnvID:
         or len(parts) != 3
         or not all(isinstance(part, str) for part in parts)
         or not all(_ID.fullmatch(part) for part in parts[:2])
+        or not _ARCH.fullmatch(parts[2])
     ):
         raise ValueError(f"not an environment id: {value!r}")
     return EnvID(*parts)

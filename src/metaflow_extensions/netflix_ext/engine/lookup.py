@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .alias import Alias, IdName, Pathspec, id_name
+from .alias import DEFAULT_TAG, Alias, IdName, Pathspec, id_name
 from .catalog import Catalog
-from .errors import InputError, UnknownError
+from .errors import AliasError, InputError, UnknownError
 from .identity import EnvID
 from .resolved import ResolvedEnvironment
 
@@ -43,6 +44,18 @@ class Lookup:
             return self._abbreviated(ids, arch)
         raise self._unknown(text)
 
+    def arches(self, text: str) -> tuple[str, ...]:
+        """Return the platforms for which *text*, no pathspec, names an environment, or several."""
+        with contextlib.suppress(AliasError):
+            found = self.catalog.arches(Alias.parse(text))
+            if found:
+                return found
+        ids = id_name(text)
+        every = self.catalog.ids() if ids is not None else ()
+        return tuple(
+            sorted({item.arch for item in every if ids is not None and ids.matches(item.req_id, item.full_id)})
+        )
+
     def _aliased(self, text: str, arch: str, ids: IdName | None) -> ResolvedEnvironment | None:
         try:
             alias = Alias.parse(text)
@@ -74,9 +87,9 @@ class Lookup:
 
     def _abbreviated(self, ids: IdName, arch: str) -> ResolvedEnvironment:
         every = sorted(item for item in self.catalog.ids(arch) if ids.matches(item.req_id, item.full_id))
-        if len(every) > 1 and len({item.req_id for item in every}) == 1:
+        if len(every) > 1 and not ids.full_id and all(item.req_id == every[0].req_id for item in every):
             default = self.catalog.default(every[0].req_id, arch)
-            if default is not None and default.env_id in every:
+            if default is not None and default.env_id in every and default.env_id.req_id.startswith(ids.first):
                 return default
         if len(every) > 1:
             shown = [f"  {':'.join(item[:2])}" for item in every[:_SHOWN]]
@@ -91,6 +104,8 @@ class Lookup:
 
     def _unknown(self, text: str) -> UnknownError:
         names = sorted({str(alias) for alias, _ in self.catalog.aliases()})
-        similar = difflib.get_close_matches(text if ":" in text else f"{text}:latest", names, n=3)
+        similar = difflib.get_close_matches(text if ":" in text else f"{text}:{DEFAULT_TAG}", names, n=3)
         hint = f"is one of these meant? {', '.join(similar)}" if similar else "see 'metaflow environment list'"
+        if text.count("/") in (2, 3) and ":" not in text:
+            hint += "; for the environment of a step, add --pathspec"
         return UnknownError(f"no environment is called '{text}'", hint)

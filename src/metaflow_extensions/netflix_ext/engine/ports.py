@@ -102,6 +102,10 @@ class Store(Protocol):
         """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""
         ...
 
+    def where(self, key: str) -> str:
+        """Return how messages name the place of *key*."""
+        ...
+
 
 class Prefixes(Protocol):
     """The folder of prefixes on this machine."""
@@ -112,6 +116,10 @@ class Prefixes(Protocol):
 
     def marker(self, name: str) -> str | None:
         """Return what `commit` wrote into the prefix *name*; None where there is no complete one of ours."""
+        ...
+
+    def names(self) -> Iterator[str]:
+        """Yield the names of all prefixes, and of folders that might be taken for one."""
         ...
 
     def lock(self, name: str, report: Reporter) -> AbstractContextManager[None]:
