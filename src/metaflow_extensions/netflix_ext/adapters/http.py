@@ -1,0 +1,185 @@
+"""Files from the web and from folders, each hashed on its way to the disk."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import secrets as tokens
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from types import MappingProxyType
+from typing import IO
+from urllib.parse import unquote, urlsplit
+
+import requests
+
+from ..engine.errors import PackageError
+from ..engine.secret import redact
+from .uv_program import with_credentials
+
+_BLOCK = 1 << 20
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+_LONGEST_PAUSE = 30.0
+
+
+class _AgainError(Exception):
+    """What may go better the next time; *pause* is what the server asks for, in seconds."""
+
+    def __init__(self, message: str, pause: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+class HttpFetcher:
+    """Fetches over https, http and from ``file://``; may be used by any number of threads.
+
+    Proxies, certificates and ``.netrc`` are those of the user's environment, as the library requests reads them.
+
+    Args:
+        secrets: for each clean URL that needs them, the same URL with its credentials.
+        tries: how often a transfer is begun before it counts as failed.
+        pause: seconds before the second try, doubled before each later one.
+        timeout: seconds in which a connection, and then each block of bytes, must come.
+    """
+
+    def __init__(
+        self,
+        secrets: Mapping[str, str] = MappingProxyType({}),
+        *,
+        tries: int = 4,
+        pause: float = 0.5,
+        timeout: float = 30.0,
+    ) -> None:
+        self._secrets = secrets
+        self._tries = tries
+        self._pause = pause
+        self._timeout = timeout
+        self._local = threading.local()
+
+    def fetch(self, url: str, digest: str, path: Path, advanced: Callable[[int], None] = lambda _: None) -> None:
+        """Put the bytes of *url* into *path*, whole or not at all; *advanced* is told of each block's size.
+
+        *digest* is a SHA-256 in hexadecimal digits, or ``md5:`` and digits. Raises PackageError where the file cannot
+        be had, or is not the one that *digest* says; OSError where it cannot be written.
+        """
+        pause = self._pause
+        for attempt in range(1, self._tries + 1):
+            try:
+                self._attempt(url, digest, path, advanced)
+            except _AgainError as error:
+                if attempt == self._tries:
+                    raise PackageError(
+                        f"{redact(url)} cannot be fetched, tried {attempt} times: {redact(str(error))}",
+                        "check the network and the source; run again to go on where this stopped",
+                    ) from error
+                time.sleep(min(max(pause, error.pause), _LONGEST_PAUSE))
+                pause *= 2
+            else:
+                return
+
+    def _attempt(self, url: str, digest: str, path: Path, advanced: Callable[[int], None]) -> None:
+        algorithm, _, expected = digest.rpartition(":")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{tokens.token_hex(8)}")
+        hashed = hashlib.new(algorithm or "sha256", usedforsecurity=False)
+        told = 0
+        try:
+            with aside.open("wb") as file, self._blocks(url) as blocks:
+                for block in blocks:
+                    file.write(block)
+                    hashed.update(block)
+                    told += len(block)
+                    advanced(len(block))
+            _check_digest(url, algorithm or "sha256", expected, hashed.hexdigest())
+            os.replace(aside, path)
+        except BaseException:
+            advanced(-told)
+            raise
+        finally:
+            with suppress(FileNotFoundError):
+                aside.unlink()
+
+    @contextmanager
+    def _blocks(self, url: str) -> Iterator[Iterator[bytes]]:
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            with _opened(Path(unquote(parts.path)), url) as file:
+                yield iter(lambda: file.read(_BLOCK), b"")
+            return
+        full = urlsplit(with_credentials(url, self._secrets))
+        user, _, host = full.netloc.rpartition("@")
+        # As it is stored: a server that marks an archive as compressed must not get it unpacked on the way.
+        headers = {"Accept-Encoding": "identity"}
+        if user:
+            headers["Authorization"] = f"Basic {base64.b64encode(unquote(user).encode()).decode()}"
+        try:
+            with self._session().get(
+                full._replace(netloc=host).geturl(), headers=headers, stream=True, timeout=self._timeout
+            ) as answer:
+                _check(answer, url)
+                length = int(answer.headers.get("Content-Length") or 0)
+                yield _counted(answer.iter_content(_BLOCK), length)
+        except (requests.ConnectionError, requests.Timeout, requests.exceptions.ChunkedEncodingError) as error:
+            raise _AgainError(_cause(error)) from error
+        except requests.RequestException as error:
+            raise PackageError(f"{redact(url)} cannot be fetched: {redact(str(error))}", "check the URL") from error
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        return session
+
+
+@contextmanager
+def _opened(path: Path, url: str) -> Iterator[IO[bytes]]:
+    try:
+        file = path.open("rb")
+    except OSError as error:
+        raise PackageError(
+            f"{url} cannot be read: {error.strerror}", "check that the folder is there, and who may read it"
+        ) from error
+    with file:
+        yield file
+
+
+def _counted(blocks: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """Yield *blocks*; raise where fewer bytes come than were promised."""
+    seen = 0
+    for block in blocks:
+        seen += len(block)
+        yield block
+    if length and seen < length:
+        raise _AgainError(f"the connection ended after {seen} of {length} bytes")
+
+
+def _check(answer: requests.Response, url: str) -> None:
+    status = answer.status_code
+    if status == 200:
+        return
+    if status in _AGAIN:
+        after = answer.headers.get("Retry-After", "")
+        raise _AgainError(f"the server answers {status} {answer.reason}", float(after) if after.isdigit() else 0.0)
+    hint = "the source has it no more: resolve again with --force, or restore it there"
+    if status in (401, 403, 407):
+        hint = "check the credentials: those in the source's URL, or in .netrc"
+    raise PackageError(f"{redact(url)} cannot be fetched: the server answers {status} {answer.reason}", hint)
+
+
+def _check_digest(url: str, algorithm: str, expected: str, found: str) -> None:
+    if found != expected:
+        raise PackageError(
+            f"{redact(url)} is not the file that was resolved: expected {algorithm} {expected}, got {found}",
+            "nothing was kept of it. Either it was replaced at its source since, and resolving again with --force takes "
+            "the new one, or somebody tampers with it on the way",
+        )
+
+
+def _cause(error: BaseException) -> str:
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return str(error) or type(error).__name__
