@@ -174,8 +174,8 @@ def _check_digest(url: str, algorithm: str, expected: str, found: str) -> None:
     if found != expected:
         raise PackageError(
             f"{redact(url)} is not the file that was resolved: expected {algorithm} {expected}, got {found}",
-            "nothing was kept of it. Either it was replaced at its source since, and resolving again with --force takes "
-            "the new one, or somebody tampers with it on the way",
+            "nothing was kept of it. Either it was replaced at its source since: resolving again with --force takes "
+            "the new one. Or somebody tampers with it on the way",
         )
 
 
