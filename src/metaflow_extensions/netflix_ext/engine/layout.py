@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from urllib.parse import quote
+from urllib.parse import quote, unquote, urlsplit
 
 from .errors import StoreError
 from .identity import EnvID
+from .secret import strip_credentials
 
 
 def check_key(key: str) -> str:
@@ -38,6 +39,26 @@ def alias_key(name: str, tag: str, arch: str, envs: str = "envs") -> str:
     No name has an ``@``: a tag of one name is never a part of another name, nor an alias that 1.x has left there.
     """
     return f"{envs}/aliases/{name}/@{tag}/{arch}"
+
+
+def package_key(kind: str, url: str, filename: str, digest: str, packages: str = "packages") -> str:
+    """The key of a package of *kind* (``conda`` or ``pypi``): determined by where it came from and by its content.
+
+    *digest* is a SHA-256, or ``md5:...``; *filename* differs from the end of *url* where the file was made from that.
+    """
+    parts = urlsplit(strip_credentials(url))
+    words = [quote(unquote(word), safe="+=@!,~") for word in parts.path.split("/")]
+    path = [word for word in words if word not in ("", ".", "..")]
+    return check_key("/".join([packages, kind, parts.netloc or "_local", *path, filename, _word(digest), filename]))
+
+
+def tool_key(name: str, sha256: str, filename: str) -> str:
+    """The key of a file of the tool *name* that a bare container needs to create an environment."""
+    return check_key(f"tools/{name}/{sha256}/{filename}")
+
+
+def _word(digest: str) -> str:
+    return digest.replace(":", "-")
 
 
 def package_file_key(data: bytes) -> str:

@@ -7,7 +7,7 @@ import functools
 import os
 import textwrap
 import traceback
-from typing import Any, Iterator
+from typing import Any, Callable, Iterator
 
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_environment import InvalidEnvironmentException
@@ -55,13 +55,16 @@ def told_errors() -> Iterator[None]:
     except Exception as error:
         if _debugging():
             traceback.print_exc()
-        if isinstance(error, (ExtensionError, MetaflowException)):
-            text = f"{error.headline}:\n{textwrap.indent(str(error), '    ')}"
-        else:
-            hint = "this is a bug; METAFLOW_DEBUG_CONDA=1 shows where it comes from"
-            text = f"Internal error:\n    {type(error).__name__}: {error}\n\n    hint: {hint}"
-        click.echo(text, err=True)
+        click.echo(told(error), err=True)
         raise click.exceptions.Exit(1) from error
+
+
+def told(error: Exception) -> str:
+    """Return *error* as people are told it: a headline, the message, the hint."""
+    if isinstance(error, (ExtensionError, MetaflowException)):
+        return f"{error.headline}:\n{textwrap.indent(str(error), '    ')}"
+    hint = "this is a bug; METAFLOW_DEBUG_CONDA=1 shows where it comes from"
+    return f"Internal error:\n    {type(error).__name__}: {error}\n\n    hint: {hint}"
 
 
 def _debugging() -> bool:
@@ -80,6 +83,22 @@ def banner_to_stderr() -> None:
 
     echo = main_cli.echo_always
     main_cli.echo_always = functools.partial(echo, err=True)
+
+
+def storage(datastore: str, root: str) -> Any:
+    """Return Metaflow's storage of the kind *datastore* at *root*."""
+    from metaflow.plugins import DATASTORES
+
+    found = next(cls for cls in DATASTORES if datastore == cls.TYPE)
+    return found(root)
+
+
+def package_member(name: str) -> str | None:
+    """Return the path of a file that we have put into the code package, in a task that runs from one; None without."""
+    from metaflow.packaging_sys import ContentType, MetaflowCodeContent
+
+    found = MetaflowCodeContent.get_filename(name, ContentType.OTHER_CONTENT)
+    return None if found is None else str(found)
 
 
 def default_datastore() -> str:
@@ -201,3 +220,27 @@ def content_data(package: Any) -> list[tuple[str, bytes]]:
     package.blob_with_timeout()
     items = package._mfcontent.contents(ContentType.OTHER_CONTENT)
     return [(str(name), content) for content, name in items if isinstance(content, bytes)]
+
+
+def parameters(task: Any, datastore: str | None, wanted: Callable[[str], bool]) -> dict[str, str]:
+    """Return the values of the run's parameters that are *wanted*, by name, as the parent of a runtime *task* has them.
+
+    *datastore* is where the parent lies (``type@root``), None where the task lies. Configs are no parameters, and one
+    without a value is left out.
+    """
+    names = {name: str(one.name) for name, one in task.flow._get_parameters() if not one.IS_CONFIG_PARAMETER}
+    run, step, parent = str(task.input_paths[0]).split("/")[-3:]
+    stored = _flow_datastore(task, datastore).get_task_datastore(run, step, parent)
+    values = {names[name]: stored[name] for name in names if wanted(names[name]) and name in stored}
+    return {name: str(value) for name, value in values.items() if value is not None}
+
+
+def _flow_datastore(task: Any, datastore: str | None) -> Any:
+    if datastore is None:
+        return task._flow_datastore
+    from metaflow.datastore import FlowDataStore
+    from metaflow.plugins import DATASTORES
+
+    kind, _, root = datastore.partition("@")
+    storage = next(cls for cls in DATASTORES if kind == cls.TYPE)
+    return FlowDataStore(task.flow.name, None, storage_impl=storage, ds_root=root)

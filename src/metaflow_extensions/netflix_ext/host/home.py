@@ -30,6 +30,15 @@ def variables(prefix: Mapping[str, Any], package: Any) -> tuple[dict[str, str], 
 
     They activate the prefix and point at that folder. The user's PYTHONPATH, PYTHONHOME and user site do not get in.
     """
+    found = activation(prefix)
+    code, meta = _folders(os.path.dirname(prefix["path"]), package)
+    found["PYTHONPATH"] = os.path.join(meta, _CODE)
+    found["METAFLOW_EXTRACTED_ROOT"] = meta
+    return found, os.path.join(code, _CODE)
+
+
+def activation(prefix: Mapping[str, Any]) -> dict[str, str]:
+    """Return the variables that activate *prefix*: its packages' own, PATH, and what keeps others out."""
     bin_folder = os.path.dirname(prefix["python"])
     found = dict(prefix["variables"])
     found.update(
@@ -46,10 +55,7 @@ def variables(prefix: Mapping[str, Any], package: Any) -> tuple[dict[str, str], 
         libraries = os.environ["LD_LIBRARY_PATH"]
         found["MF_ORIG_LD_LIBRARY_PATH"] = libraries
         found["LD_LIBRARY_PATH"] = os.pathsep.join([os.path.join(prefix["path"], "lib"), libraries])
-    code, meta = _folders(os.path.dirname(prefix["path"]), package)
-    found["PYTHONPATH"] = os.path.join(meta, _CODE)
-    found["METAFLOW_EXTRACTED_ROOT"] = meta
-    return found, os.path.join(code, _CODE)
+    return found
 
 
 _known: dict[int, tuple[str, str]] = {}

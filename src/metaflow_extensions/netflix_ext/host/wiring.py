@@ -101,3 +101,27 @@ def pypi_names() -> Mapping[str, str]:
     from metaflow_netflixext_names import PYPI_NAMES
 
     return PYPI_NAMES
+
+
+class ContainerParts:
+    """What creates prefixes below *root* in a container, where *tools* holds py-rattler and uv."""
+
+    def __init__(self, tools: Path, root: Path) -> None:
+        from ..adapters.activation import ShellActivator
+        from ..adapters.prefix import RattlerInstaller
+        from ..adapters.site import UvInstaller
+        from ..adapters.worker import Worker
+
+        self._worker = Worker(folders=[tools])
+        self.creator = Creator(
+            prefixes=PrefixFolder(root),
+            conda=RattlerInstaller(self._worker, packages=root / ".packages", validation="skip"),
+            wheels=UvInstaller(program=str(tools / "bin" / "uv")),
+            activator=ShellActivator(),
+            byte_code=ByteCodeCache(root),
+            machine=LocalMachine(os.environ),
+        )
+
+    def begin(self) -> None:
+        """Start the worker, so that it is ready when there is something to link."""
+        self._worker.begin()

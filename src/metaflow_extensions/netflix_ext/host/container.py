@@ -1,0 +1,220 @@
+"""A task in a container gets its environment, before the step runs. Imports on Python 3.7 (step side).
+
+Stage 0, here, is run by the container's own Python, with the standard library, Metaflow and the datastore's client:
+it fetches the tools and the packages from the datastore, by their hashes. Stage 1 (`stage`) creates the prefix.
+
+    .mf_conda/tools/          py-rattler, uv and what they need, unpacked
+    .mf_conda/archives/       the packages
+    .mf_conda/envs/           prefixes, where METAFLOW_CONDA_ENVS_ROOT names no other folder that can be written to
+    .mf_conda/activate        what the shell reads before it starts the step
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+import shutil
+import sys
+import threading
+import time
+import zipfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from ..engine.errors import CreateError, PackageError, StoreError
+from ..engine.identity import EnvID, parse_env_id
+from ..engine.layout import package_key, tool_key
+from ..engine.resolved import ResolvedEnvironment
+from . import compat, home
+from .flow import ENV_VARIABLE, PACKAGE_FILE
+
+FOLDER = ".mf_conda"
+ACTIVATE = "activate"
+OLDEST = (3, 10)
+_WORKERS = 16
+_BLOCK = 1 << 20
+
+
+class Container:
+    """The work of one task; *storage* is Metaflow's class for the datastore, at the root of environments."""
+
+    def __init__(self, storage: Any, folder: str) -> None:
+        self._storage = storage
+        self._folder = folder
+        self._begun = time.time()
+        self._bytes = 0
+        self._lock = threading.Lock()
+
+    def say(self, text: str) -> None:
+        """Tell the log what goes on, and when."""
+        sys.stdout.write(f"[{time.time() - self._begun:5.1f} s] {text}\n")
+        sys.stdout.flush()
+
+    def prefix(self, env_id: EnvID) -> dict[str, Any]:
+        """Return the prefix of *env_id*, created if need be: its path, its interpreter, its activation variables."""
+        root = _envs_root(self._folder)
+        path = os.path.join(root, env_id.prefix_name)
+        variables = _complete(path, env_id)
+        if variables is None:
+            document = _document()
+            environment = _environment(document, env_id)
+            _check_python()
+            variables = self._create(environment, document["tools"][env_id.arch], root)
+        else:
+            self.say(f"The environment is there already: {path}")
+        return {"path": path, "python": os.path.join(path, "bin", "python"), "variables": variables}
+
+    def _create(self, environment: ResolvedEnvironment, tools: list[dict[str, Any]], root: str) -> dict[str, str]:
+        count = len(environment.conda) + len(environment.pypi)
+        self.say(f"Fetching {count} packages, and {len(tools)} tools to install them ...")
+        with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+            unpacked = [pool.submit(self._tool, tool) for tool in tools]
+            archives = {
+                package.filename: pool.submit(self._archive, kind, package)
+                for kind, packages in (("conda", environment.conda), ("pypi", environment.pypi))
+                for package in packages
+            }
+            _settle(unpacked)
+            from .stage import Stage
+
+            stage = Stage(os.path.join(self._folder, "tools"), root)
+            stage.begin()
+            _settle(list(archives.values()))
+        self.say(f"Fetched {self._bytes / 1e6:.1f} MB")
+        found = stage.create(environment, {name: future.result() for name, future in archives.items()})
+        self.say(f"Created the environment: {count} packages")
+        shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)
+        return found
+
+    def _tool(self, tool: dict[str, Any]) -> None:
+        path = os.path.join(self._folder, "wheels", tool["file"])
+        self._fetch(tool_key(tool["name"], tool["sha256"], tool["file"]), tool["sha256"], path)
+        target = os.path.join(self._folder, "tools")
+        with zipfile.ZipFile(path) as wheel:
+            for member in wheel.infolist():
+                parts = member.filename.split("/")
+                if len(parts) > 2 and parts[0].endswith(".data") and parts[1] == "scripts":
+                    member.filename = "/".join(["bin", *parts[2:]])
+                    os.chmod(wheel.extract(member, target), 0o755)  # noqa: S103 - a program that is run
+                else:
+                    wheel.extract(member, target)
+        os.remove(path)
+
+    def _archive(self, kind: str, package: Any) -> str:
+        path = os.path.join(self._folder, "archives", package.digest.replace(":", "-"), package.filename)
+        self._fetch(package_key(kind, package.url, package.filename, package.digest), package.digest, path)
+        return path
+
+    def _fetch(self, key: str, digest: str, path: str) -> None:
+        """Copy what the store has under *key* to *path*, if its bytes hash to *digest*."""
+        algorithm, _, expected = digest.rpartition(":")
+        hashed = hashlib.new(algorithm or "sha256")
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with self._storage.load_bytes([key]) as found:
+            local = next((local for _, local, _ in found), None)
+            if local is None:
+                raise StoreError(f"{key} is not in the datastore any more", "deploy the flow again: that puts it back")
+            with open(local, "rb") as source, open(path, "wb") as target:
+                for block in iter(lambda: source.read(_BLOCK), b""):
+                    hashed.update(block)
+                    target.write(block)
+        if hashed.hexdigest() != expected:
+            raise PackageError(
+                f"{key} is not the file that was resolved: expected {expected}, got {hashed.hexdigest()}",
+                "nothing was installed of it. Remove it from the datastore and deploy the flow again",
+            )
+        with self._lock:
+            self._bytes += os.path.getsize(path)
+
+
+def _settle(futures: list[Future[Any]]) -> None:
+    for future in futures:
+        future.result()
+
+
+def _envs_root(folder: str) -> str:
+    """Return the folder of prefixes: the configured one where it can be written to, such as a mounted volume."""
+    chosen = compat.configured(("CONDA_ENVS_ROOT",))["CONDA_ENVS_ROOT"]
+    if chosen:
+        try:
+            os.makedirs(chosen, exist_ok=True)
+            if os.access(chosen, os.W_OK):
+                return os.path.abspath(chosen)
+        except OSError:
+            pass
+    return os.path.join(folder, "envs")
+
+
+def _complete(path: str, env_id: EnvID) -> dict[str, str] | None:
+    """Return the activation variables of a prefix that is there and complete, or None."""
+    try:
+        with open(os.path.join(path, ".metaflowenv"), encoding="utf-8") as file:
+            marker = json.load(file)
+        return dict(marker["variables"]) if marker["id"] == list(env_id) else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _document() -> dict[str, Any]:
+    path = compat.package_member(PACKAGE_FILE)
+    if path is None:
+        raise StoreError(f"the code package has no {PACKAGE_FILE}", "deploy the flow again")
+    with open(path, encoding="utf-8") as file:
+        found = json.load(file)
+    assert isinstance(found, dict)
+    return found
+
+
+def _environment(document: dict[str, Any], env_id: EnvID) -> ResolvedEnvironment:
+    for item in document["environments"]:
+        if item["id"] == list(env_id):
+            return ResolvedEnvironment.from_dict(item, PACKAGE_FILE)
+    raise StoreError("{} has no environment {}".format(PACKAGE_FILE, ":".join(env_id)), "deploy the flow again")
+
+
+def _check_python() -> None:
+    if sys.version_info < OLDEST:
+        raise CreateError(
+            "the Python of this container is {}.{}, and the tools that create environments need {}.{}".format(
+                *(sys.version_info[:2] + OLDEST)
+            ),
+            "use an image with a newer Python (the step itself runs the Python that it asks for), or provide an "
+            "installer by METAFLOW_CONDA_REMOTE_INSTALLER",
+        )
+
+
+def activation(prefix: dict[str, Any], env_id: EnvID) -> str:
+    """Return what a shell reads to activate *prefix*, each value quoted."""
+    variables = dict(home.activation(prefix))
+    variables[ENV_VARIABLE] = json.dumps(list(env_id))
+    root = os.environ.get("METAFLOW_EXTRACTED_ROOT", os.getcwd())
+    variables["PYTHONPATH"] = os.path.join(root, ".mf_code")
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
+    return "\n".join(lines) + "\nunset PYTHONHOME\n"
+
+
+def main(arguments: list[str]) -> int:
+    """Prepare the environment of one step, or tell why that cannot be; return the exit status.
+
+    *arguments* are the step, the datastore, its root for environments, and the id of the environment.
+    """
+    try:
+        _prepare(*arguments)
+    except Exception as error:
+        sys.stderr.write(compat.told(error) + "\n")
+        return 1
+    return 0
+
+
+def _prepare(step: str, datastore: str, root: str, text: str) -> None:
+    folder = os.path.join(os.getcwd(), FOLDER)
+    container = Container(compat.storage(datastore, root), folder)
+    container.say(f"Preparing the environment of step {step}")
+    env_id = parse_env_id(text.split(":"))
+    prefix = container.prefix(env_id)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, ACTIVATE), "w", encoding="utf-8") as file:
+        file.write(activation(prefix, env_id))
+    container.say("Environment bootstrapped")

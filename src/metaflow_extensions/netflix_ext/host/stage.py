@@ -1,0 +1,36 @@
+"""Stage 1 in a container: the ordinary creation, with tools and packages that stage 0 has fetched."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from ..engine import create as creation
+from ..engine.events import Reporter
+from ..engine.resolved import ResolvedEnvironment
+from .wiring import ContainerParts
+
+
+class Stage:
+    """Creates prefixes below *root* with the tools unpacked in *tools*."""
+
+    def __init__(self, tools: str, root: str) -> None:
+        sys.path.append(tools)
+        self._parts = ContainerParts(Path(tools), Path(root))
+
+    def begin(self) -> None:
+        """Start what takes time to start."""
+        self._parts.begin()
+
+    def create(self, environment: ResolvedEnvironment, archives: Mapping[str, str]) -> dict[str, str]:
+        """Return the activation variables of the prefix of *environment*, made from *archives* (by file name)."""
+        urls = {name: Path(os.path.abspath(path)).as_uri() for name, path in archives.items()}
+        local = replace(
+            environment,
+            conda=tuple(replace(package, url=urls[package.filename]) for package in environment.conda),
+            pypi=tuple(replace(wheel, url=urls[wheel.filename], index="") for wheel in environment.pypi),
+        )
+        return dict(creation.create(local, self._parts.creator, Reporter()).variables)
