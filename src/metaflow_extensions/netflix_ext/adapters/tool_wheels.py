@@ -1,0 +1,53 @@
+"""The tools that a bare container needs, as archives made from what is installed here."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from importlib import metadata
+from pathlib import PurePosixPath
+
+_EPOCH = (1980, 1, 1, 0, 0, 0)
+
+
+def installed(name: str) -> tuple[str, bytes] | None:
+    """Return file name and bytes of the installed distribution *name* as a wheel; the same bytes for the same files.
+
+    None where it is not installed, was not installed from a wheel with a record of its files, or fits this very version
+    of Python alone: then it may not fit the Python of a container.
+    """
+    try:
+        found = metadata.distribution(name)
+    except metadata.PackageNotFoundError:
+        return None
+    tag = _portable_tag(found.read_text("WHEEL") or "")
+    files = [path for path in found.files or () if "__pycache__" not in path.parts]
+    if tag is None or not files:
+        return None
+    stem = f"{name.replace('-', '_')}-{found.version}"
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+        for path in sorted(files, key=str):
+            place = path.locate()
+            inside = _inside(PurePosixPath(str(path)), stem)
+            if inside is None or not place.is_file():
+                continue
+            entry = zipfile.ZipInfo(inside, _EPOCH)
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            archive.writestr(entry, place.read_bytes())
+    return f"{stem}-{tag}.whl", buffer.getvalue()
+
+
+def _portable_tag(wheel: str) -> str | None:
+    """Return the first tag that any Python 3 of this platform takes, as the file ``WHEEL`` lists them."""
+    tags = [line.partition(":")[2].strip() for line in wheel.splitlines() if line.startswith("Tag:")]
+    return next((tag for tag in tags if tag.split("-")[1] in ("abi3", "none")), None)
+
+
+def _inside(path: PurePosixPath, stem: str) -> str | None:
+    """Return where a wheel holds an installed file; None for what an installer has written."""
+    if path.name in ("INSTALLER", "REQUESTED", "direct_url.json"):
+        return None
+    if ".." not in path.parts:
+        return str(path)
+    return f"{stem}.data/scripts/{path.name}" if path.parent.name == "bin" else None
