@@ -1,4 +1,7 @@
-"""The names of environments: aliases, ids, and the steps and tasks that ran in them."""
+"""The names of environments: aliases, ids, and the steps and tasks that ran in them.
+
+Imports on Python 3.7 (step side).
+"""
 
 from __future__ import annotations
 
@@ -68,7 +71,7 @@ class Pathspec:
     @classmethod
     def parse(cls, text: str) -> Pathspec:
         """Read ``Flow/Run/Step`` or ``Flow/Run/Step/Task``; raise InputError."""
-        parts = text.removeprefix("step:").split("/")
+        parts = text[len("step:") if text.startswith("step:") else 0 :].split("/")
         if len(parts) not in (3, 4) or not all(re.fullmatch(r"[^\s/:]+", part) for part in parts):
             raise InputError(f"'{text}' names no step of a run", "write Flow/Run/Step, or Flow/Run/Step/Task")
         return cls(*parts)
@@ -103,7 +106,7 @@ def fill(text: str, variables: Mapping[str, str]) -> str:
         name = match.group(1)
         if name not in variables:
             hint = f"set it where the flow is launched: export {name}=..."
-            if name in _OF_A_TASK or name.startswith("METAFLOW_INIT_"):
+            if of_a_task(name):
                 hint = "it is known when the task starts: add fetch_at_exec=True, and check the name of the parameter"
             raise InputError(f"'{text}' names the variable {name}, which is not set", hint)
         return variables[name]
@@ -111,12 +114,25 @@ def fill(text: str, variables: Mapping[str, str]) -> str:
     return _VARIABLE.sub(value, text)
 
 
-def has_variables(text: str) -> bool:
-    """Tell whether *text* has a ``@{VARIABLE}`` to fill in."""
-    return _VARIABLE.search(text) is not None
+def variables_in(text: str) -> tuple[str, ...]:
+    """Return the names of the variables that *text* has as ``@{VARIABLE}``, to be filled in."""
+    return tuple(_VARIABLE.findall(text))
+
+
+def of_a_task(variable: str) -> bool:
+    """Tell whether *variable* is known only when a task starts: the run, the task, a parameter."""
+    return variable in _OF_A_TASK or variable.startswith("METAFLOW_INIT_")
 
 
 def id_name(text: str) -> IdName | None:
     """Return *text* as ids: ``req_id:full_id``, or four digits and more of one or both; None where it is none."""
     match = _IDS.fullmatch(text) or _ABBREVIATED.fullmatch(text)
     return IdName(match.group(1), match.group(2) or "") if match else None
+
+
+def check_name(text: str) -> None:
+    """Raise InputError where *text* can name no environment: neither ids, nor an alias, nor ``step:...``."""
+    if text.startswith("step:"):
+        Pathspec.parse(text)
+    elif id_name(text) is None:
+        Alias.parse(text)

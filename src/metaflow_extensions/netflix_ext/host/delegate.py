@@ -33,6 +33,10 @@ class Delegate:
         assert isinstance(answer, dict)
         return answer
 
+    def fetch(self, asked: dict[str, Any]) -> list[str]:
+        """See `service.Service.fetch`."""
+        return list(self._ask("fetch", [asked], None))
+
     def begin(self, env_id: Sequence[str]) -> None:
         """Do nothing yet: `prefix` creates."""
 

@@ -81,8 +81,8 @@ class Service:
         *asked* holds the ``name``, the ``step``, and the ``variables`` of the task that may stand in the name.
         """
         with at(f"step {asked['step']}"):
-            text = fill(asked["name"], steps.variables(asked["step"], asked["variables"]))
-            environment = self._bench.lookup.find(text, self._bench.wiring.machine.arch())
+            text = fill(asked["name"], asked["variables"])
+            environment = steps.find(text, self._bench.wiring.machine.arch(), self._bench)
         self._known[environment.env_id] = environment
         self._steps.setdefault(environment.env_id, []).append(asked["step"])
         return list(environment.env_id)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..engine.alias import Alias, Pathspec, fill, has_variables
+from ..engine.alias import check_name, fill, of_a_task, variables_in
 from ..engine.ask import Ask, ask_of, combine, override
 from ..engine.errors import InputError
 from ..engine.extend import extend
@@ -80,20 +80,34 @@ def read(question: Mapping[str, Any], bench: Workbench, *, arch: str | None = No
 def _decided(step: Step, ask: Ask, around: Surroundings, bench: Workbench, *, gpu: bool) -> Step:
     if not ask.name and not ask.pathspec:
         return replace(step, request=request_for(ask, around, arch=step.arch, gpu=gpu))
-    text = fill(f"step:{ask.pathspec}" if ask.pathspec else str(ask.name), variables(step.name))
-    base = bench.lookup.find(text, step.arch)
-    if base.env_id.arch != step.arch:
-        raise InputError(
-            f"'{text}' ran on {base.env_id.arch}, and this step runs on {step.arch}",
-            f"resolve it for {step.arch} as well: metaflow environment resolve --from {':'.join(base.env_id[:2])} "
-            f"--arch {step.arch} --alias NAME, and name that",
-        )
+    text = fill(_text(ask), launch_variables(step.name))
+    base = find(text, step.arch, bench)
     return replace(step, base=base, named=text, request=extend(base, ask, around, pypi_names(), gpu=gpu))
 
 
-def variables(step: str, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what may stand in names: the variables of the process, the step's name, and *more*."""
-    return {**os.environ, "METAFLOW_STEP_NAME": step, **(more or {})}
+def find(text: str, arch: str, bench: Workbench) -> ResolvedEnvironment:
+    """Return the environment that *text* means to a step that runs on *arch*; raise InputError."""
+    found = bench.lookup.find(text, arch)
+    if found.env_id.arch != arch:
+        raise InputError(
+            f"'{text}' ran on {found.env_id.arch}, and this step runs on {arch}",
+            f"resolve it for {arch} as well: metaflow environment resolve --from {':'.join(found.env_id)} "
+            f"--arch {arch} --alias NAME, and name that",
+        )
+    return found
+
+
+def launch_variables(step: str) -> dict[str, str]:
+    """Return what may stand in the names of a step before its tasks start: the process's variables, the step's name.
+
+    Those that tell of a run or a task are not this one's: a task that launches this flow has them.
+    """
+    return {**{name: value for name, value in os.environ.items() if not of_a_task(name)}, "METAFLOW_STEP_NAME": step}
+
+
+def _text(ask: Ask) -> str:
+    """Return the name of the environment to begin with, as `engine.lookup.Lookup` reads names."""
+    return f"step:{ask.pathspec.removeprefix('step:')}" if ask.pathspec else str(ask.name)
 
 
 def _fetched(ask: Ask, flow: Ask) -> str:
@@ -110,9 +124,9 @@ def _fetched(ask: Ask, flow: Ask) -> str:
             "leave those out, extend the environment beforehand (metaflow environment resolve --using), or leave out "
             "fetch_at_exec; what the flow says for all steps can be said by each of the others",
         )
-    text = f"step:{ask.pathspec}" if ask.pathspec else str(ask.name)
-    if not has_variables(text):
-        Pathspec.parse(text) if ask.pathspec else Alias.parse(text)
+    text = _text(ask)
+    if not variables_in(text):
+        check_name(text)
     return text
 
 

@@ -56,7 +56,7 @@ class CondaEnvironment(MetaflowEnvironment):
         """
         wanted = [step_name] if "spin" in compat.command() else list(self.steps)
         for asked in (self.steps.get(name) for name in wanted):
-            if asked and asked["local"]:
+            if asked and asked["local"] and asked["id"]:
                 with compat.user_errors():
                     self.service.begin(tuple(asked["id"]))
 

@@ -9,7 +9,7 @@ from typing import Any
 from metaflow.decorators import StepDecorator
 from metaflow.metadata_provider import MetaDatum
 
-from ...host import compat, home
+from ...host import compat, fetching, home
 from ...host.flow import ENV_VARIABLE, LOCAL_COMMANDS
 
 
@@ -32,12 +32,13 @@ class CondaEnvInternalDecorator(StepDecorator):
 
     def runtime_step_cli(self, cli_args: Any, retry_count: Any, max_user_code_retries: Any, ubf_context: Any) -> None:
         """Start the task with the prefix's Python; tell every task its environment, or that it has none."""
-        asked = self._asked()
-        cli_args.env[ENV_VARIABLE] = json.dumps(asked["id"]) if asked and asked["id"] else ""
-        if not asked or not asked["id"] or cli_args.commands[0] not in LOCAL_COMMANDS:
-            return
+        local = cli_args.commands[0] in LOCAL_COMMANDS
         with compat.user_errors():
-            prefix = self._environment.service.prefix(tuple(asked["id"]))
+            env_id = self._env_id(cli_args, local)
+            cli_args.env[ENV_VARIABLE] = json.dumps(env_id) if env_id else ""
+            if not env_id or not local:
+                return
+            prefix = self._environment.service.prefix(tuple(env_id))
             variables, code = home.variables(prefix, self._package)
             self._environment.service.compile(code, prefix)
         cli_args.entrypoint[0] = prefix["python"]
@@ -63,5 +64,12 @@ class CondaEnvInternalDecorator(StepDecorator):
         datum = MetaDatum(field="conda_env_id", value=value, type="conda_env_id", tags=tags)
         metadata.register_metadata(run_id, step_name, task_id, [datum])
 
-    def _asked(self) -> Any:
-        return getattr(self._environment, "steps", {}).get(self._step)
+    def _env_id(self, cli_args: Any, local: bool) -> Any:
+        """Return the id of the task's environment, chosen now where that is asked for; None without one.
+
+        All tasks of a step share this object, and so nothing of a task is kept here.
+        """
+        asked = getattr(self._environment, "steps", {}).get(self._step) or {"id": None}
+        if local and asked.get("fetch"):
+            return self._environment.service.fetch(fetching.question(asked["fetch"], cli_args))
+        return asked["id"]

@@ -1,0 +1,35 @@
+"""The environment that is chosen when a task starts, as a question to the service. Imports on Python 3.7."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from ..engine.alias import variables_in
+from . import compat
+
+_PARAMETER = "METAFLOW_INIT_"
+
+
+def question(name: str, cli_args: Any) -> dict[str, Any]:
+    """Return what `service.Service.fetch` needs to know of the task that Metaflow starts with *cli_args*.
+
+    *name* says which variables it may depend on; those of the task go before those of this process.
+    """
+    task = cli_args.task
+    needed = variables_in(name)
+    variables = {variable: os.environ[variable] for variable in needed if variable in os.environ}
+    if any(variable.startswith(_PARAMETER) for variable in needed):
+        stored = compat.parameters(task, cli_args.orig_flow_datastore, lambda one: _variable(one) in needed)
+        variables.update({_variable(one): value for one, value in stored.items()})
+    variables.update(
+        METAFLOW_RUN_ID=str(task.run_id),
+        METAFLOW_RUN_ID_BASE=str(task.run_id),
+        METAFLOW_STEP_NAME=str(task.step),
+        METAFLOW_TASK_ID=str(task.task_id),
+    )
+    return {"name": name, "step": str(task.step), "variables": variables}
+
+
+def _variable(parameter: str) -> str:
+    return _PARAMETER + parameter.upper().replace("-", "_")
