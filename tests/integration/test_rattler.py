@@ -227,6 +227,66 @@ def test_metadata_is_read_once_for_many_solves(solver: RattlerSolver, server: Se
     assert set(counts.values()) == {1}
 
 
+def extending(base: tuple[CondaPackage, ...], *more: str, channels: tuple[Path, ...]) -> CondaRequest:
+    """Return a request for *more* on top of *base*."""
+    asked = asking(*(package.name for package in base), *more, channels=channels)
+    return dataclasses.replace(asked, pinned=base)
+
+
+@pytest.fixture(name="base")
+def _base(solver: RattlerSolver, root: Path) -> tuple[CondaPackage, ...]:
+    """An environment to extend: a Python without pip, and old versions of the first channel."""
+    return solver.solve(asking("alpha=1", "python=3.9", channels=(root / "first",)))
+
+
+def test_pinned_packages_stay_as_they_are(solver: RattlerSolver, root: Path, base: tuple[CondaPackage, ...]) -> None:
+    """Whatever channels come first or have newer ones, and though the pinned Python has no pip."""
+    first, second = root / "first", root / "second"
+    request = extending(base, "only-second", channels=(second, first))
+
+    found = solver.solve(request)
+
+    assert {*base} < {*found}
+    assert ["only-second"] == [package.name for package in found if package not in base]
+
+
+def test_a_pinned_package_needs_no_channel(solver: RattlerSolver, root: Path, base: tuple[CondaPackage, ...]) -> None:
+    """What has gone from every channel is kept too, and so is what a package of a channel needs of it."""
+    channel = "https://gone.example/channel"
+    url = f"{channel}/noarch/vanished-1.0-0.conda"
+    beta = next(package for package in base if package.name == "beta")
+    gone = dataclasses.replace(beta, name="vanished", filename="vanished-1.0-0.conda", channel=channel, url=url)
+    newer = root / "newer"
+    (newer / "noarch").mkdir(parents=True)
+    write(generic("more", depends=("vanished >=1", "alpha <2")), newer)
+    index(newer)
+
+    found = solver.solve(extending((*base, gone), "more", channels=(newer,)))
+
+    assert {*base, gone} < {*found}
+    assert len(found) == len(base) + 2
+
+
+def test_an_extension_that_cannot_be_names_what_is_in_the_way(
+    solver: RattlerSolver, root: Path, base: tuple[CondaPackage, ...]
+) -> None:
+    """The message says that packages are kept, and which of them does not agree; nothing else is blamed."""
+    first, more = root / "first", root / "more"
+    (more / "noarch").mkdir(parents=True)
+    write(generic("needs-new", depends=("alpha >=2",)), more)
+    index(more)
+
+    direct = unsolvable(solver, extending(base, "alpha >=2", channels=(first,)))
+    indirect = unsolvable(solver, extending(base, "needs-new", channels=(first, more)))
+    unknown = unsolvable(solver, extending(base, "alpa", channels=(first,)))
+
+    for error in (direct, indirect):
+        assert "the environment to extend are kept as they are; in the way is alpha 1.0" in error.message
+        assert error.hint.startswith("ask for what agrees with alpha 1.0")
+    assert "kept as they are\n- no channel has a package named alpa" in unknown.message
+    assert "check the spelling" in unknown.hint
+
+
 def unsolvable(solver: RattlerSolver, request: CondaRequest) -> ResolveError:
     with pytest.raises(ResolveError) as caught:
         solver.solve(request)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,11 @@ from metaflow_extensions.netflix_ext.engine.errors import (
     SourceError,
     ToolError,
 )
-from metaflow_extensions.netflix_ext.engine.package import CondaPackage
+from metaflow_extensions.netflix_ext.engine.package import CondaPackage, package_to_dict
 from metaflow_extensions.netflix_ext.engine.platform import virtual_packages
 from metaflow_extensions.netflix_ext.engine.ports import CondaRequest
 from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement
+from tests.fakes import conda_package
 
 RECORD = {
     "name": "alpha",
@@ -299,3 +301,27 @@ def test_a_requirement_that_rattler_cannot_read_is_an_input_error() -> None:
 def test_what_is_not_foreseen_is_a_tool_error() -> None:
     """A bug is called one."""
     assert isinstance(refusal("KeyError", "'x'", asking("a")), ToolError)
+
+
+def test_pinned_packages_are_no_spec_to_explain() -> None:
+    """Channels are not asked about packages that are kept: a base may hold what no channel has any more."""
+    kept = conda_package("old")
+    worker = Canned(solve=WorkerError("SolverError", "No candidates were found for new *.", {}), look=[])
+    request = replace(asking("old", "new"), pinned=(kept,))
+
+    with pytest.raises(ResolveError) as caught:
+        RattlerSolver(worker).solve(request)
+
+    (_, solve), (_, look) = worker.asked
+    assert [package_to_dict(kept)] == solve["pinned"]
+    assert ["new"] == [spec["name"] for spec in look["specs"]]
+    assert "the packages of the environment to extend are kept as they are" in caught.value.message
+
+
+def test_what_is_required_in_another_version_is_in_the_way() -> None:
+    """Where the explanation names no lock, the kept package that something requires otherwise is named."""
+    text = "└─ new 1.0 would require\n   └─ old >=2, which cannot be installed because there are no viable options"
+    worker = Canned(solve=WorkerError("SolverError", text, {}), look=[])
+
+    with pytest.raises(ResolveError, match=r"in the way is old 1\.0"):
+        RattlerSolver(worker).solve(replace(asking("new"), pinned=(conda_package("old"), conda_package("new-old"))))

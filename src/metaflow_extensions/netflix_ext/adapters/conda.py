@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..engine.errors import ExtensionError, InputError, ResolveError, SourceError
-from ..engine.package import CondaPackage
+from ..engine.package import CondaPackage, package_to_dict
 from ..engine.platform import ARCHES
 from ..engine.ports import CondaRequest
 from ..engine.requirement import CondaRequirement
@@ -88,6 +88,7 @@ class RattlerSolver:
         return {
             "specs": [_spec(requirement) for requirement in request.requirements],
             "channels": [_channel(channel) for channel in request.channels],
+            "pinned": [package_to_dict(package) for package in request.pinned],
             "arch": request.arch,
             "virtual": [[package.name, package.version, package.build] for package in request.virtual],
             "alias": _alias(self._alias) if self._alias else "",
@@ -117,12 +118,19 @@ class RattlerSolver:
     def _unsatisfiable(self, error: WorkerError, request: CondaRequest, asked: dict[str, Any]) -> ResolveError:
         text = error.message.removeprefix("Cannot solve the request because of:").strip()
         message = f"no set of conda packages for {request.arch} satisfies the requirements:\n{text}"
+        kept = {package.name for package in request.pinned}
+        specs = [spec for spec in asked["specs"] if spec["name"] not in kept]
         try:
-            found = self._worker.request("look", {**asked, "arches": list(ARCHES)})
+            found = self._worker.request("look", {**asked, "specs": specs, "arches": list(ARCHES)})
         except WorkerError:  # the explanation above stands without it
             found = []
-        facts = [fact for entry in found if (fact := _fact(entry, request))]
-        return ResolveError("\n".join([message, *(f"- {fact}" for fact in facts)]), _hint(text, found, request))
+        obstacles = _obstacles(text, request.pinned)
+        facts = [_kept(obstacles)] if kept else []
+        facts += [fact for entry in found if (fact := _fact(entry, request))]
+        hint = _hint(text, found, request)
+        if obstacles:
+            hint = f"ask for what agrees with {', '.join(obstacles)}, or resolve it without extending an environment"
+        return ResolveError("\n".join([message, *(f"- {fact}" for fact in facts)]), hint)
 
 
 def package_of(record: Mapping[str, Any]) -> CondaPackage:
@@ -186,6 +194,19 @@ def _names(text: str, url: str) -> bool:
 def _cause(lines: list[str]) -> str:
     last = lines[-1].removeprefix("Caused by: ") if lines else "no reason given"
     return last if len(lines) < 2 or "://" in last else f"{last} ({lines[0]})"
+
+
+def _obstacles(text: str, pinned: Iterable[CondaPackage]) -> list[str]:
+    """Return the pinned packages that the solver's explanation says are in the way: ``name version``."""
+    locked = set(re.findall(r"(\S+) \S+ is locked", text))
+    # Where it says no more, they are those that something requires in another version.
+    required = set(re.findall(r"([\w.\-]+) [^,\n]+, which cannot be installed", text))
+    return [f"{package.name} {package.version}" for package in pinned if package.name in (locked or required)]
+
+
+def _kept(obstacles: list[str]) -> str:
+    told = "the packages of the environment to extend are kept as they are"
+    return f"{told}; in the way is {', '.join(obstacles)}" if obstacles else told
 
 
 def _fact(found: Mapping[str, Any], request: CondaRequest) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 import hashlib
 import json
 import os
@@ -18,6 +17,7 @@ from urllib.parse import unquote, urlsplit
 import rattler
 
 from .rattler_network import Arguments, Networks, RefusedError, Send
+from .rattler_record import record_of
 
 # How often progress is told, and how long what is still being linked is waited for when an installation fails.
 _EVENT_INTERVAL = 0.1
@@ -90,7 +90,7 @@ async def install(asked: Arguments, networks: Networks, send: Send) -> str:
     progress = Progress(send, len(asked["records"]))
     await asyncio.gather(*(asyncio.to_thread(_check_file, fields) for fields in asked["records"]))
     work = rattler.install(
-        [_record(fields) for fields in asked["records"]],
+        [record_of(fields) for fields in asked["records"]],
         target_prefix=asked["target"],
         alternative_target_prefix=asked["final"],
         package_cache=await asyncio.to_thread(_cache, packages, asked),
@@ -186,27 +186,6 @@ def _check_file(fields: Arguments) -> None:
             f"failed to fetch {fields['filename']}\nCaused by: hash mismatch when extracting {fields['url']} "
             f"to nowhere: expected {fields[algorithm]}, got {digest.hexdigest()}",
         )
-
-
-def _record(fields: Arguments) -> rattler.RepoDataRecord:
-    record = rattler.PackageRecord(
-        fields["name"],
-        fields["version"],
-        rattler.BuildString.new_unchecked(fields["build"]),
-        fields["build_number"],
-        fields["subdir"],
-        noarch=fields.get("noarch"),
-        depends=fields.get("depends"),
-        constrains=fields.get("constrains"),
-        sha256=bytes.fromhex(fields["sha256"]) if fields.get("sha256") else None,
-        md5=bytes.fromhex(fields["md5"]) if fields.get("md5") else None,
-        size=fields.get("size"),
-        license=fields.get("license"),
-        python_site_packages_path=fields.get("python_site_packages_path"),
-    )
-    if fields.get("timestamp"):
-        record.timestamp = datetime.datetime.fromtimestamp(fields["timestamp"] / 1000, datetime.timezone.utc)
-    return rattler.RepoDataRecord(record, fields["filename"], fields["url"], fields["channel"])
 
 
 async def _watched(work: Coroutine[Any, Any, None], progress: Progress, patience: float) -> None:

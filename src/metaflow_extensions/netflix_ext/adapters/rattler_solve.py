@@ -10,6 +10,7 @@ import rattler
 from rattler.exceptions import GatewayError, SolverError
 
 from .rattler_network import Arguments, Network, Networks, RefusedError, Send
+from .rattler_record import record_of
 
 
 def _channels(asked: Arguments) -> tuple[dict[str, rattler.Channel], list[rattler.Channel]]:
@@ -33,7 +34,7 @@ def _virtual(name: str, version: str, build: str) -> rattler.GenericVirtualPacka
 
 
 async def solve(asked: Arguments, networks: Networks, _send: Send) -> list[Arguments]:
-    """Return the records of a solution, in an order in which they can be linked."""
+    """Return the records of a solution, linkable in their order; those ``pinned`` are among them as they are."""
     by_name, channels = _channels(asked)
     network = networks.get(asked["secrets"])
 
@@ -66,10 +67,10 @@ async def _prior(
     """Return the specs, each with the first channel that has a package of its name.
 
     rattler's strict priority does not hold for what is asked for: it never sees those packages of the first channel
-    that do not match, and would take a match from any other.
+    that do not match, and would take a match from any other. What is pinned needs no channel.
     """
-    specs = asked["specs"]
-    free = [spec["name"] for spec in specs if not spec["channel"]]
+    specs, pinned = asked["specs"], {fields["name"] for fields in asked["pinned"]}
+    free = [spec["name"] for spec in specs if not spec["channel"] and spec["name"] not in pinned]
     if len(channels) < 2 or not free:
         return [_spec(spec, by_name) for spec in specs]
     found = await _records(network.gateway, channels, [asked["arch"], "noarch"], free)
@@ -91,11 +92,14 @@ async def _with_pip(
             specs=specs,
             gateway=network.gateway,
             platforms=[asked["arch"], "noarch"],
+            pinned_packages=[record_of(fields) for fields in asked["pinned"]],
             virtual_packages=[_virtual(*package) for package in asked["virtual"]],
             channel_priority=rattler.ChannelPriority.Strict,
             add_pip_as_python_dependency=pip,
         )
 
+    if asked["pinned"]:  # a Python that is kept has its pip, or has to live without
+        return _linkable(await attempt(pip=False))
     try:
         found = await attempt(pip=True)
     except SolverError:  # the channels may have no pip for this Python
