@@ -26,7 +26,7 @@ def installed(name: str) -> tuple[str, bytes] | None:
         return None
     stem = f"{name.replace('-', '_')}-{found.version}"
     buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=3) as archive:
+    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for path in sorted(files, key=str):
             place = path.locate()
             inside = _inside(PurePosixPath(str(path)), stem)

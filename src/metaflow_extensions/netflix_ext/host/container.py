@@ -21,7 +21,7 @@ import threading
 import time
 import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from typing import Any, Callable
 
 from ..engine.errors import CreateError, PackageError, StoreError
 from ..engine.identity import EnvID, parse_env_id
@@ -70,16 +70,21 @@ class Container:
         count = len(environment.conda) + len(environment.pypi)
         self.say(f"Fetching {count} packages, and {len(tools)} tools to install them ...")
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-            unpacked = [pool.submit(self._tool, tool) for tool in tools]
+            # The last one is small. Before others come it makes the datastore's client, which all of them share.
+            self._tool(tools[-1])
+            unpacked = [pool.submit(self._tool, tool) for tool in tools[:-1]]
             archives = {
                 package.filename: pool.submit(self._archive, kind, package)
                 for kind, packages in (("conda", environment.conda), ("pypi", environment.pypi))
                 for package in packages
             }
             _settle(unpacked)
+            tools_folder = os.path.join(self._folder, "tools")
+            sys.path.append(tools_folder)
+            self.say("Fetched the tools")
             from .stage import Stage
 
-            stage = Stage(os.path.join(self._folder, "tools"), root)
+            stage = Stage(tools_folder, root)
             stage.begin()
             _settle(list(archives.values()))
         self.say(f"Fetched {self._bytes / 1e6:.1f} MB")
@@ -89,8 +94,10 @@ class Container:
         return found
 
     def _tool(self, tool: dict[str, Any]) -> None:
-        path = os.path.join(self._folder, "wheels", tool["file"])
-        self._fetch(tool_key(tool["name"], tool["sha256"], tool["file"]), tool["sha256"], path)
+        key = tool_key(tool["name"], tool["sha256"], tool["file"])
+        self._fetch(key, tool["sha256"], self._unpack)
+
+    def _unpack(self, path: str) -> None:
         target = os.path.join(self._folder, "tools")
         with zipfile.ZipFile(path) as wheel:
             for member in wheel.infolist():
@@ -100,33 +107,35 @@ class Container:
                     os.chmod(wheel.extract(member, target), 0o755)  # noqa: S103 - a program that is run
                 else:
                     wheel.extract(member, target)
-        os.remove(path)
 
     def _archive(self, kind: str, package: Any) -> str:
         path = os.path.join(self._folder, "archives", package.digest.replace(":", "-"), package.filename)
-        self._fetch(package_key(kind, package.url, package.filename, package.digest), package.digest, path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        # The file of a local datastore is the datastore's own; any other is a temporary one, which may be moved.
+        keep = shutil.copyfile if self._storage.TYPE == "local" else shutil.move
+        key = package_key(kind, package.url, package.filename, package.digest)
+        self._fetch(key, package.digest, lambda local: keep(local, path))
         return path
 
-    def _fetch(self, key: str, digest: str, path: str) -> None:
-        """Copy what the store has under *key* to *path*, if its bytes hash to *digest*."""
+    def _fetch(self, key: str, digest: str, use: Callable[[str], object]) -> None:
+        """Hand the file that the store has under *key* to *use*, if its bytes hash to *digest*."""
         algorithm, _, expected = digest.rpartition(":")
         hashed = hashlib.new(algorithm or "sha256")
-        os.makedirs(os.path.dirname(path), exist_ok=True)
         with self._storage.load_bytes([key]) as found:
             local = next((local for _, local, _ in found), None)
             if local is None:
                 raise StoreError(f"{key} is not in the datastore any more", "deploy the flow again: that puts it back")
-            with open(local, "rb") as source, open(path, "wb") as target:
+            with open(local, "rb") as source:
                 for block in iter(lambda: source.read(_BLOCK), b""):
                     hashed.update(block)
-                    target.write(block)
-        if hashed.hexdigest() != expected:
-            raise PackageError(
-                f"{key} is not the file that was resolved: expected {expected}, got {hashed.hexdigest()}",
-                "nothing was installed of it. Remove it from the datastore and deploy the flow again",
-            )
-        with self._lock:
-            self._bytes += os.path.getsize(path)
+            if hashed.hexdigest() != expected:
+                raise PackageError(
+                    f"{key} is not the file that was resolved: expected {expected}, got {hashed.hexdigest()}",
+                    "nothing was installed of it. Remove it from the datastore and deploy the flow again",
+                )
+            with self._lock:
+                self._bytes += os.path.getsize(local)
+            use(local)
 
 
 def _settle(futures: list[Future[Any]]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +17,6 @@ class Stage:
     """Creates prefixes below *root* with the tools unpacked in *tools*."""
 
     def __init__(self, tools: str, root: str) -> None:
-        sys.path.append(tools)
         self._parts = ContainerParts(Path(tools), Path(root))
 
     def begin(self) -> None:

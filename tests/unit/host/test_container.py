@@ -1,0 +1,133 @@
+"""The start of a task in a container, up to where tools are needed."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import sys
+import zipfile
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+from metaflow.plugins.datastores.local_storage import LocalStorage
+
+from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError, StoreError
+from metaflow_extensions.netflix_ext.engine.layout import package_key, tool_key
+from metaflow_extensions.netflix_ext.host import compat, container
+from metaflow_extensions.netflix_ext.host.container import Container, activation, main
+from tests.fakes import resolved, wheel
+
+ENVIRONMENT = resolved(pypi=[wheel("idna")])
+
+
+@pytest.fixture(name="storage")
+def _storage(tmp_path: Path) -> LocalStorage:
+    return LocalStorage(str(tmp_path / "store"))
+
+
+def tool(storage: LocalStorage, members: dict[str, bytes]) -> dict[str, str]:
+    """Publish an archive and return what the code package tells of it."""
+    buffer = BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+    sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
+    storage.save_bytes([(tool_key("uv", sha256, "uv.whl"), BytesIO(buffer.getvalue()))])
+    return {"name": "uv", "file": "uv.whl", "sha256": sha256}
+
+
+def test_a_tool_is_unpacked_with_its_program(tmp_path: Path, storage: LocalStorage) -> None:
+    """Modules land in the folder of tools, programs below bin, where they can be run; nothing else does."""
+    told = tool(storage, {"uv/__init__.py": b"x = 1", "uv-1.data/scripts/uv": b"#!/bin/sh\necho it runs\n"})
+    Container(storage, str(tmp_path / "work"))._tool(told)
+
+    tools = tmp_path / "work" / "tools"
+    assert (tools / "uv" / "__init__.py").read_bytes() == b"x = 1"
+    assert subprocess.run([tools / "bin" / "uv"], capture_output=True, check=True).stdout == b"it runs\n"
+    assert sorted(path.name for path in tools.iterdir()) == ["bin", "uv"]
+
+
+def test_a_tool_of_other_bytes_is_refused(tmp_path: Path, storage: LocalStorage) -> None:
+    """A tool that was changed in the store is not unpacked, and both hashes are told."""
+    told = tool(storage, {"uv/__init__.py": b"x = 1"})
+    path = Path(storage.datastore_root, tool_key("uv", told["sha256"], "uv.whl"))
+    path.write_bytes(path.read_bytes() + b"!")
+
+    with pytest.raises(PackageError, match=f"expected {told['sha256']}, got"):
+        Container(storage, str(tmp_path / "work"))._tool(told)
+    assert not (tmp_path / "work" / "tools").exists()
+
+
+def test_a_package_is_copied_and_the_store_left_as_it_is(tmp_path: Path, storage: LocalStorage) -> None:
+    """A package comes from the store by its key, checked; one that is gone is named."""
+    data = b"a wheel"
+    package = wheel("idna")
+    package = type(package)(**{**package.__dict__, "sha256": hashlib.sha256(data).hexdigest()})
+    key = package_key("pypi", package.url, package.filename, package.digest)
+    storage.save_bytes([(key, BytesIO(data))])
+    work = Container(storage, str(tmp_path / "work"))
+
+    assert Path(work._archive("pypi", package)).read_bytes() == data
+    assert Path(storage.datastore_root, key).read_bytes() == data
+    with pytest.raises(StoreError, match=r"any\.whl is not in the datastore"):
+        work._archive("pypi", wheel("other"))
+
+
+def test_a_prefix_that_is_there_is_used(
+    tmp_path: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """On a volume that other tasks have used, the prefix is found by its marker, and nothing is fetched."""
+    root = tmp_path / "volume"
+    prefix = root / ENVIRONMENT.env_id.prefix_name
+    prefix.mkdir(parents=True)
+    marker = {"id": list(ENVIRONMENT.env_id), "variables": {"HELLO": "it's"}}
+    (prefix / ".metaflowenv").write_text(json.dumps(marker))
+    monkeypatch.setattr(compat, "configured", lambda names: dict.fromkeys(names, str(root)))
+
+    found = Container(storage, str(tmp_path / "work")).prefix(ENVIRONMENT.env_id)
+
+    assert found == {"path": str(prefix), "python": f"{prefix}/bin/python", "variables": {"HELLO": "it's"}}
+    assert "is there already" in capsys.readouterr().out
+    assert not (tmp_path / "work").exists()
+
+
+def test_a_shell_reads_what_activates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values with quotes, spaces and dollars arrive as they are; the id is JSON; PYTHONPATH is the code package."""
+    monkeypatch.setenv("METAFLOW_EXTRACTED_ROOT", "/the/root")
+    odd = "a 'b' \"c\" $HOME `x` \\ \n d"
+    prefix = {"path": "/p q", "python": "/p q/bin/python", "variables": {"ODD": odd}}
+    file = tmp_path / "activate"
+    file.write_text(activation(prefix, ENVIRONMENT.env_id))
+    program = f'. {file}; "{sys.executable}" -S -c "import json, os; print(json.dumps(dict(os.environ)))"'
+
+    done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
+
+    seen = json.loads(done.stdout)
+    assert (seen["ODD"], seen["CONDA_PREFIX"]) == (odd, "/p q")
+    assert json.loads(seen["_METAFLOW_CONDA_ENV"]) == list(ENVIRONMENT.env_id)
+    assert seen["PYTHONPATH"] == "/the/root/.mf_code"
+    assert seen["PATH"].startswith("/p q/bin:")
+    assert "PYTHONHOME" not in seen
+
+
+def test_an_old_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the container's Python is too old for the tools, the message says which it is, and what would do."""
+    monkeypatch.setattr(container, "OLDEST", (9, 1))
+    with pytest.raises(CreateError, match=r"is 3\.\d+, and the tools that create environments need 9\.1"):
+        container._check_python()
+
+
+def test_failures_are_told_on_one_line_of_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A failure is a message with a hint and status 1, without a traceback."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(compat, "package_member", lambda name: None)
+
+    assert main(["start", "local", str(tmp_path / "store"), ":".join(ENVIRONMENT.env_id)]) == 1
+    told = capsys.readouterr().err
+    assert "the code package has no conda_v2.cnd" in told
+    assert "hint: " in told
+    assert "Traceback" not in told
