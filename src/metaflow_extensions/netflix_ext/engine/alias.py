@@ -71,9 +71,10 @@ class Pathspec:
     @classmethod
     def parse(cls, text: str) -> Pathspec:
         """Read ``Flow/Run/Step`` or ``Flow/Run/Step/Task``; raise InputError."""
-        parts = text[len("step:") if text.startswith("step:") else 0 :].split("/")
+        shown = text[len("step:") if text.startswith("step:") else 0 :]
+        parts = shown.split("/")
         if len(parts) not in (3, 4) or not all(re.fullmatch(r"[^\s/:]+", part) for part in parts):
-            raise InputError(f"'{text}' names no step of a run", "write Flow/Run/Step, or Flow/Run/Step/Task")
+            raise InputError(f"'{shown}' names no step of a run", "write Flow/Run/Step, or Flow/Run/Step/Task")
         return cls(*parts)
 
 

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
 from ...engine.alias import Alias
-from ...host import compat
+from ...host import compat, view
 from ...host.describing import ENVIRONMENT, PYPROJECT, REQUIREMENTS, Description, wanted
+from ...host.inventory import Inventory
 from ...host.naming import Settled, settle
 from .session import Answer, Session, shared_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _FILE = click.Path(exists=True, dir_okay=False)
 
@@ -131,8 +135,27 @@ def _step(pathspec: str) -> str:
 
 
 def _answer(found: list[Settled], aliases: tuple[Alias, ...], session: Session, *, dry_run: bool) -> Answer:
-    return Answer(
-        lines=lambda: [":".join(item.environment.env_id) for item in found],
-        document=lambda: {"environments": [list(item.environment.env_id) for item in found]},
-        view=lambda console: [console.print(":".join(item.environment.env_id)) for item in found] and None,
-    )
+    inventory = Inventory(session.bench, session.warn)
+    known = [inventory.facts(item.environment) for item in found]
+
+    def lines() -> list[str]:
+        return [text for facts in known for text in (facts.environment.env_id.arch, view.line(facts))]
+
+    def document() -> dict[str, Any]:
+        pairs = zip(found, known, strict=True)
+        return {
+            "environments": [
+                {"arch": facts.environment.env_id.arch, "new": item.new, "environment": view.document(facts)}
+                for item, facts in pairs
+            ],
+            "aliases": [str(alias) for alias in aliases],
+            "dry_run": dry_run,
+        }
+
+    def show(console: Console) -> None:
+        for number, facts in enumerate(known):
+            if number:
+                console.print()
+            view.show(console, facts, f"Environment for {facts.environment.env_id.arch}" if len(known) > 1 else "")
+
+    return Answer(lines=lines, document=document, view=show)
