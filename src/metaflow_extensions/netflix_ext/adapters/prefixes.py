@@ -69,14 +69,15 @@ class PrefixFolder:
 
         return held()
 
-    def stage(self, name: str) -> Path:
+    def stage(self, name: str, *, replacing: bool = False) -> Path:
         """Return an empty folder beside the prefix, left-overs of dead creators and what is left of the prefix removed.
 
-        Raises CreateError where the prefix's own place is taken by something that is not ours.
+        When *replacing*, a prefix of ours stays until `commit`. Raises CreateError where the prefix's own place is
+        taken by something that is not ours.
         """
         path = self.path(name)
         try:
-            if path.exists():
+            if path.exists() and not (replacing and (path / MARKER).exists()):
                 self._clear(path)
             for left in self._root.glob(f"{name}.partial-*"):
                 shutil.rmtree(left)
@@ -99,12 +100,17 @@ class PrefixFolder:
         path.rename(path.with_name(f"{path.name}.partial-damaged-{os.getpid()}"))
 
     def commit(self, name: str, stage: Path, marker: str) -> None:
-        """Mark *stage* and rename it into place."""
+        """Mark *stage* and rename it into place; a prefix that is there then is one to replace, and goes."""
+        path = self.path(name)
+        old = path.with_name(f"{name}.partial-old-{os.getpid()}")
         try:
             disk.write(stage / MARKER, marker.encode("utf-8"))
-            stage.rename(self.path(name))
+            if path.exists():
+                path.rename(old)
+            stage.rename(path)
         except OSError as error:
             raise self._failed(error) from error
+        shutil.rmtree(old, ignore_errors=True)
 
     def discard(self, stage: Path) -> None:
         """Remove *stage*; what cannot be removed now is removed by the next creator."""

@@ -9,6 +9,7 @@ import io
 import json
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -91,6 +92,17 @@ class UvInstaller:
         needed = secrets_for([package.url for package in packages], self._secrets)
         found = {"UV_INDEX": " ".join(url.replace(" ", "%20") for url in needed)} if needed else {}
         return {**found, **dict.fromkeys(_NOT_WITH_A_LOCK, "")}
+
+
+def put_alone(name: str, version: str, folder: Path) -> None:
+    """Put the package *name* of the default index into *folder*, without what it needs; raise PackageError."""
+    arguments = ["pip", "install", "--target", str(folder), "--no-deps", f"{name}=={version}"]
+    finished = run_uv(find_uv(), [*arguments, "--python", sys.executable], environment={}, folder=folder)
+    if finished.returncode != 0:
+        raise PackageError(
+            f"{name} {version} cannot be had: {complaint(finished.stderr).text}",
+            "check the network; UV_INDEX_URL names another index",
+        )
 
 
 def pylock(

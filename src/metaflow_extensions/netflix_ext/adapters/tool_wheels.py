@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import zipfile
 from importlib import metadata
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
@@ -28,7 +28,7 @@ def installed(name: str) -> tuple[str, bytes] | None:
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as archive:
         for path in sorted(files, key=str):
-            place = path.locate()
+            place = Path(path.locate())
             inside = _inside(PurePosixPath(str(path)), stem)
             if inside is None or not place.is_file():
                 continue

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from .errors import CreateError, unwritable
 from .events import Reporter
+from .fetch import at_hand
+from .identity import EnvID, parse_env_id
 from .platform import VirtualPackage, satisfies
-from .ports import Activator, ByteCode, CondaInstaller, Machine, Prefixes, WheelInstaller
+from .ports import Activator, Archives, ByteCode, CondaInstaller, Machine, Prefixes, WheelInstaller
 from .resolved import ResolvedEnvironment
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_")
@@ -24,6 +26,7 @@ class Creator:
     """What creating needs."""
 
     prefixes: Prefixes
+    archives: Archives
     conda: CondaInstaller
     wheels: WheelInstaller
     activator: Activator
@@ -47,25 +50,40 @@ class Prefix:
 def find(environment: ResolvedEnvironment, prefixes: Prefixes, *, name: str = "") -> Prefix | None:
     """Return the prefix of *environment*, under its own *name* if that is given, where it is complete."""
     name = name or environment.env_id.prefix_name
+    found = marked(prefixes, name)
+    if found is None or found[0] != environment.env_id:
+        return None
+    return Prefix(path=prefixes.path(name), variables=found[1])
+
+
+def marked(prefixes: Prefixes, name: str) -> tuple[EnvID, Mapping[str, str]] | None:
+    """Return the environment's id in the prefix *name*, and what activating it sets; None where it is not complete."""
     text = prefixes.marker(name)
     if text is None:
         return None
     try:
         marker: dict[str, Any] = json.loads(text)
         variables: dict[Any, Any] = dict(marker["variables"])
-        if marker["id"] != list(environment.env_id) or not all(isinstance(text, str) for text in variables.values()):
+        if not all(isinstance(value, str) for value in variables.values()):
             return None
+        return parse_env_id(marker["id"]), variables
     except (ValueError, KeyError, TypeError):
         return None
-    return Prefix(path=prefixes.path(name), variables=variables)
 
 
 def create(
-    environment: ResolvedEnvironment, creator: Creator, report: Reporter, *, title: str = "Creating", name: str = ""
+    environment: ResolvedEnvironment,
+    creator: Creator,
+    report: Reporter,
+    *,
+    title: str = "Creating",
+    name: str = "",
+    replace: bool = False,
 ) -> Prefix:
     """Return the prefix of *environment*, made now if need be; of several creators one works, the others wait.
 
     *title* names the work for *report*; *name* names the prefix, which without it is named by the environment's id.
+    With *replace* it takes the place of another environment of ours that has that name.
 
     Raises CreateError where this machine cannot run it (said before anything is fetched) or has no room for it,
     PackageError where the bytes of a package are not those that were resolved.
@@ -79,9 +97,15 @@ def create(
         found = find(environment, creator.prefixes, name=name)
         if found is not None:
             return found
+        other = marked(creator.prefixes, name)
+        if other is not None and not replace and name != environment.env_id.prefix_name:
+            raise CreateError(
+                f"'{creator.prefixes.path(name)}' holds another environment, {':'.join(other[0][:2])}",
+                "choose another name, or replace it by --force",
+            )
         report.started(title)
         try:
-            prefix = _build(environment, name, creator, report.within(title))
+            prefix = _build(environment, name, creator, report.within(title), report.note)
         except BaseException:
             report.finished(title, "failed")
             raise
@@ -89,12 +113,16 @@ def create(
         return prefix
 
 
-def _build(environment: ResolvedEnvironment, name: str, creator: Creator, report: Reporter) -> Prefix:
-    stage, final = creator.prefixes.stage(name), creator.prefixes.path(name)
+def _build(
+    environment: ResolvedEnvironment, name: str, creator: Creator, report: Reporter, note: Callable[[str], None]
+) -> Prefix:
+    replacing = name != environment.env_id.prefix_name and marked(creator.prefixes, name) is not None
+    stage, final = creator.prefixes.stage(name, replacing=replacing), creator.prefixes.path(name)
     try:
-        creator.conda.install(environment.conda, stage, final, report)
-        if environment.pypi:
-            creator.wheels.install(environment.pypi, stage, final, report)
+        conda, wheels = at_hand(environment, creator.archives, report, note)
+        creator.conda.install(conda, stage, final, report)
+        if wheels:
+            creator.wheels.install(wheels, stage, final, report)
         creator.byte_code.link(stage, (*environment.conda, *environment.pypi))
         variables = creator.activator.variables(stage, final)
         marker = {"id": list(environment.env_id), "variables": dict(variables)}

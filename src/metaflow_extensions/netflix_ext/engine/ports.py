@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -94,6 +94,10 @@ class Store(Protocol):
         """Return the bytes under *key*, or None."""
         ...
 
+    def copy(self, key: str, path: Path) -> bool:
+        """Write the bytes under *key*, however many, to the file *path*; tell whether there are any."""
+        ...
+
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*, whole or not at all; without *overwrite* what is there stays."""
         ...
@@ -104,6 +108,28 @@ class Store(Protocol):
 
     def where(self, key: str) -> str:
         """Return how messages name the place of *key*."""
+        ...
+
+
+class Fetcher(Protocol):
+    """Fetches files from where they come from; may be asked by several threads."""
+
+    def fetch(self, url: str, digest: str, path: Path, advanced: Callable[[int], None] = ...) -> None:
+        """Put the bytes of *url* into *path*, whole or not at all; *advanced* is told of each block's size.
+
+        *digest* is a SHA-256, or ``md5:`` and digits. Raises PackageError where the file cannot be had, or is another.
+        """
+        ...
+
+
+class Archives(Protocol):
+    """Package files on this machine; may be asked by several threads."""
+
+    def local(self, package: CondaPackage | PypiPackage, key: str) -> Path | None:
+        """Return a file with the bytes of *package*, which a store has under *key*; None where none has it.
+
+        Raises PackageError where the bytes are not those that were resolved.
+        """
         ...
 
 
@@ -126,12 +152,15 @@ class Prefixes(Protocol):
         """Hold the one right to create *name*; a holder that dies gives it back."""
         ...
 
-    def stage(self, name: str) -> Path:
-        """Return an empty folder beside the prefix, all left-overs of dead creators removed."""
+    def stage(self, name: str, *, replacing: bool = False) -> Path:
+        """Return an empty folder beside the prefix, all left-overs of dead creators removed.
+
+        When *replacing*, a complete prefix of ours stays where it is until `commit`.
+        """
         ...
 
     def commit(self, name: str, stage: Path, marker: str) -> None:
-        """Mark *stage* and rename it into place."""
+        """Mark *stage* and rename it into place; a prefix that is there then is one to replace, and goes."""
         ...
 
     def discard(self, stage: Path) -> None:

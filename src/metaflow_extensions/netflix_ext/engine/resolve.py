@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from packaging.utils import canonicalize_name
 
@@ -23,13 +23,17 @@ _WORKERS = 8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolver:
-    """The solvers, who asks (``author``), what time it is (``now``: UTC, ISO 8601), and conda's names on PyPI."""
+    """The solvers, who asks (``author``), what time it is (``now``: UTC, ISO 8601), and conda's names on PyPI.
+
+    ``host`` holds name and version of what resolves for: Metaflow.
+    """
 
     conda: CondaSolver
     pypi: PypiSolver
     author: str
     now: Callable[[], str]
     pypi_names: Callable[[], Mapping[str, str]]
+    host: Mapping[str, str] = field(default_factory=dict)
 
 
 def resolve(
@@ -100,7 +104,7 @@ def _solve(request: Request, resolver: Resolver) -> ResolvedEnvironment:
         )
     if extension is not None and len(conda) + len(wheels) == len(extension.base.conda) + len(extension.base.pypi):
         return extension.base
-    tools = {**resolver.conda.versions(), **(resolver.pypi.versions() if asked else {})}
+    tools = {**resolver.host, **resolver.conda.versions(), **(resolver.pypi.versions() if asked else {})}
     origin = {"extends": ":".join(extension.base.env_id[:2])} if extension is not None else {}
     return ResolvedEnvironment.make(
         req_id=spec.req_id,

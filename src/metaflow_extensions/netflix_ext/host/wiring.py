@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ from ..adapters.machine import LocalMachine
 from ..adapters.prefixes import PrefixFolder
 from ..engine.catalog import Catalog
 from ..engine.create import Creator
+from ..engine.history import MANIFEST, ManifestFile
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
 from .settings import Settings, user
@@ -36,7 +38,7 @@ class Wiring:
         self._root = root
         self._store = FolderStore(root)
         shared = FolderStore(settings.local_root) if settings.local_root is not None and not local_only else None
-        self.catalog = Catalog(self._store, shared)
+        self.catalog = Catalog(self._store, shared, ManifestFile(FolderStore(root.parent), str(root.parent / MANIFEST)))
         self.prefixes = PrefixFolder(settings.envs_root)
         self.byte_code = ByteCodeCache(settings.envs_root)
         self._secrets = dict(settings.secrets)
@@ -74,6 +76,7 @@ class Wiring:
             conda=RattlerSolver(self._worker, channel_alias=self.settings.channel_alias, secrets=self._secrets),
             pypi=UvSolver(self._secrets, stubs=self.settings.envs_root / ".stubs"),
             author=user(),
+            host={"metaflow": metadata.version("metaflow")},
             now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pypi_names=pypi_names,
         )
@@ -83,17 +86,33 @@ class Wiring:
         """What `engine.create.create` needs."""
         self._worker.begin()
         from ..adapters.activation import ShellActivator
+        from ..adapters.archives import StoreArchives
         from ..adapters.prefix import RattlerInstaller
         from ..adapters.site import UvInstaller
 
         return Creator(
             prefixes=self.prefixes,
+            archives=StoreArchives(self.settings.envs_root / ".fetched", self.catalog.stores),
             conda=RattlerInstaller(self._worker, secrets=self._secrets),
             wheels=UvInstaller(self._secrets),
             activator=ShellActivator(),
             byte_code=self.byte_code,
             machine=self.machine,
         )
+
+    def register_kernel(
+        self, python: Path, name: str, title: str, variables: Mapping[str, str], *, force: bool
+    ) -> Path:
+        """See `adapters.jupyter.register`."""
+        from ..adapters.jupyter import register
+
+        return register(python, name, title, variables, force=force)
+
+    def put_package(self, name: str, version: str, folder: Path) -> None:
+        """Put one package of the default index into *folder*, without what it depends on; raise PackageError."""
+        from ..adapters.site import put_alone
+
+        put_alone(name, version, folder)
 
 
 def pypi_names() -> Mapping[str, str]:
@@ -108,6 +127,7 @@ class ContainerParts:
 
     def __init__(self, tools: Path, root: Path) -> None:
         from ..adapters.activation import ShellActivator
+        from ..adapters.archives import StoreArchives
         from ..adapters.prefix import RattlerInstaller
         from ..adapters.site import UvInstaller
         from ..adapters.worker import Worker
@@ -117,6 +137,7 @@ class ContainerParts:
             prefixes=PrefixFolder(root),
             conda=RattlerInstaller(self._worker, packages=root / ".packages", validation="skip"),
             wheels=UvInstaller(program=str(tools / "bin" / "uv")),
+            archives=StoreArchives(root / ".fetched", ()),  # all that is created lies on this machine already
             activator=ShellActivator(),
             byte_code=ByteCodeCache(root),
             machine=LocalMachine(os.environ),

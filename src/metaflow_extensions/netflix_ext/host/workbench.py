@@ -58,7 +58,7 @@ class Workbench:
     @cached_property
     def lookup(self) -> Lookup:
         """Where the names of environments are looked up."""
-        return Lookup(catalog=self.wiring.catalog, task_env_id=tasks.env_id)
+        return Lookup(catalog=self.wiring.catalog, task_env_id=tasks.env_id, packaged=tasks.packaged)
 
     def obtain(
         self, requests: Mapping[Request, str], needs: Mapping[str, str], *, force: bool = False
@@ -85,13 +85,17 @@ class Workbench:
             raise CreateError(f"the environment {':'.join(env_id[:2])} is not known here", "resolve it again")
         return found
 
-    def create(self, environment: ResolvedEnvironment, *, title: str, name: str = "") -> creation.Prefix:
+    def create(
+        self, environment: ResolvedEnvironment, *, title: str, name: str = "", replace: bool = False
+    ) -> creation.Prefix:
         """Return the prefix of *environment*, created if need be, while people see how it goes."""
         found = creation.find(environment, self.wiring.prefixes, name=name)
         if found is not None:
             return found
         with self.background.interruptible(), self.report.live():
-            return creation.create(environment, self.wiring.creator, self.report, title=title, name=name)
+            return creation.create(
+                environment, self.wiring.creator, self.report, title=title, name=name, replace=replace
+            )
 
 
 @contextlib.contextmanager

@@ -1,0 +1,85 @@
+"""``metaflow environment create``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaflow._vendor import click
+
+from ...engine.create import check_machine
+from ...host import opening, unpacking
+from ...host.opening import Opened
+from .session import Answer, Session, shared_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command()
+@click.argument("env_name", metavar="NAME")
+@click.option("--name", metavar="NAME", default="", help="What it is called on this machine; also the kernel.")
+@click.option(
+    "--into-dir", metavar="DIR", default="", help="Put the task's code, or Metaflow, and a link to Python there."
+)
+@click.option("--install-notebook", is_flag=True, help="Add ipykernel, and register a Jupyter kernel; needs --name.")
+@click.option("--pathspec", is_flag=True, help="NAME is a step or a task of a past run: Flow/Run/Step[/Task].")
+@click.option("--force", is_flag=True, help="Replace what has that name and is ours; write over files in DIR.")
+@shared_options(local_only=True)
+@click.pass_context
+def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:
+    """Create an environment on this machine, and print the path of its Python.
+
+    NAME is an alias, req_id:full_id, the beginning of an id, or with --pathspec a step. Without --name it is the very
+    folder that runs use. Of another folder, or a kernel, that is not ours nothing is touched.
+    """
+    if options["install_notebook"] and not options["name"]:
+        raise click.UsageError("--install-notebook needs --name: the kernel is called so")
+    session = Session(ctx.obj, options)
+    if options["name"]:
+        opening.check_name(options["name"])
+    bench = session.bench
+    folder = Path(options["into_dir"]).expanduser().absolute() if options["into_dir"] else None
+    if folder is not None:
+        unpacking.check_folder(folder, bench.settings.envs_root, force=options["force"])
+    environment = bench.lookup.find(env_name, bench.wiring.machine.arch(), pathspec=pathspec)
+    check_machine(environment, bench.wiring.machine)
+    if options["install_notebook"]:
+        environment = opening.with_kernel(environment, bench)
+    prefix = bench.create(environment, title=f"Creating {env_name}", name=options["name"], replace=options["force"])
+    opened = Opened(environment=environment, prefix=prefix)
+    bench.wiring.byte_code.begin(prefix.path, (*environment.conda, *environment.pypi))
+    if folder is not None:
+        task = unpacking.task_of(env_name, pathspec=pathspec)
+        told = unpacking.unpack(folder, task, environment.provenance.get("metaflow", ""), bench)
+        unpacking.link_python(folder, prefix.python)
+        session.say(f"    put into {folder}: {told}")
+        opened = replace(opened, folder=folder)
+    if options["install_notebook"]:
+        kernel = opening.register(opened, options["name"], env_name, bench, force=options["force"])
+        session.say(f"    registered the Jupyter kernel {kernel}")
+        opened = replace(opened, kernel=kernel)
+    session.give(_answer(opened, options["name"]))
+
+
+def _answer(opened: Opened, name: str) -> Answer:
+    env_id, prefix = opened.environment.env_id, opened.prefix
+
+    def document() -> dict[str, Any]:
+        return {
+            **env_id._asdict(),
+            "name": name or prefix.path.name,
+            "path": str(prefix.path),
+            "python": str(prefix.python),
+            "variables": opening.activation(prefix),
+            "folder": None if opened.folder is None else str(opened.folder),
+            "kernel": opened.kernel or None,
+        }
+
+    def show(console: Console) -> None:
+        console.out(str(prefix.python), highlight=False)
+        for line in opening.instructions(opened):
+            click.echo(f"    {line}", err=True)
+
+    return Answer(lines=lambda: [str(prefix.python)], document=document, view=show)

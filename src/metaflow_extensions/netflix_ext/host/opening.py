@@ -1,0 +1,107 @@
+"""An environment opened by hand: under a name, beside the code of a task, as a kernel of a notebook."""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from ..engine.ask import Ask
+from ..engine.create import Prefix
+from ..engine.errors import InputError, ResolveError
+from ..engine.extend import extend
+from ..engine.requirement import CondaRequirement, PypiRequirement
+from ..engine.resolved import ResolvedEnvironment
+from ..engine.spec import CONDA_ONLY, EnvSpec
+from . import home
+from .steps import surroundings
+from .wiring import pypi_names
+from .workbench import Workbench
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
+_KERNEL = "ipykernel"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """What was made: the environment, its prefix, the folder with code beside it, and the name of the kernel."""
+
+    environment: ResolvedEnvironment
+    prefix: Prefix
+    folder: Path | None = None
+    kernel: str = ""
+
+
+def check_name(name: str) -> None:
+    """Raise InputError where *name* cannot be the name of a prefix."""
+    if not _NAME.fullmatch(name) or name.startswith("metaflow_") or ".partial-" in name or len(name) > 200:
+        raise InputError(
+            f"'{name}' cannot be the name of an environment on this machine",
+            "use letters, digits, '_', '.' and '-'; names that begin with metaflow_ are taken by runs",
+        )
+
+
+def with_kernel(environment: ResolvedEnvironment, bench: Workbench) -> ResolvedEnvironment:
+    """Return *environment* with ipykernel added and none of its packages changed; what is new is kept.
+
+    From channels where all of it is, from PyPI where none of its channels has ipykernel.
+    """
+    names = {package.name for package in environment.conda} | {wheel.name for wheel in environment.pypi}
+    if _KERNEL in names:
+        return environment
+    pypi = Ask(pypi=(PypiRequirement(_KERNEL),))
+    if EnvSpec.from_dict(environment.spec, ":".join(environment.env_id[:2])).kind != CONDA_ONLY:
+        return _extended(environment, pypi, bench)
+    try:
+        return _extended(environment, Ask(conda=(CondaRequirement(_KERNEL),)), bench)
+    except ResolveError:
+        return _extended(environment, pypi, bench)
+
+
+def _extended(environment: ResolvedEnvironment, ask: Ask, bench: Workbench) -> ResolvedEnvironment:
+    around = surroundings(bench.settings, python=f"{sys.version_info[0]}.{sys.version_info[1]}", needs={})
+    request = extend(environment, ask, around, pypi_names())
+    if request is None:
+        return environment
+    obtained = bench.obtain({request: "the environment with a notebook kernel"}, {})
+    bench.keep(obtained)
+    return obtained[request].environment
+
+
+def register(opened: Opened, name: str, title: str, bench: Workbench, *, force: bool) -> str:
+    """Register the prefix as a Jupyter kernel and return its name; raise CreateError where that fails."""
+    kernel = "mf_" + re.sub(r"[^a-z0-9_.\-]", "_", name.lower())
+    variables = activation(opened.prefix)
+    if opened.folder is not None:
+        variables["PYTHONPATH"] = code_path(opened.folder)
+    bench.wiring.register_kernel(opened.prefix.python, kernel, f"Metaflow {title}", variables, force=force)
+    return kernel
+
+
+def activation(prefix: Prefix) -> dict[str, str]:
+    """Return what to set so that *prefix* is used: as for a task, without what only a task needs."""
+    facts = {"path": str(prefix.path), "python": str(prefix.python), "variables": dict(prefix.variables)}
+    found = home.activation(facts)
+    kept = ("CONDA_PREFIX", "CONDA_DEFAULT_ENV", "PATH", "PYTHONNOUSERSITE", *prefix.variables)
+    return {name: value for name, value in found.items() if name in kept}
+
+
+def code_path(folder: Path) -> str:
+    """Return what PYTHONPATH is to be, so that the code in *folder* and its Metaflow are found."""
+    packaged = folder / ".mf_code"
+    return f"{packaged}:{folder}" if packaged.is_dir() else str(folder)
+
+
+def instructions(opened: Opened) -> list[str]:
+    """Return how to use what was made, a line each."""
+    path = f'export PATH="{opened.prefix.path / "bin"}:$PATH" CONDA_PREFIX="{opened.prefix.path}"'
+    found = [f"to use it in this shell: {path}"]
+    if opened.folder is not None:
+        root = opened.folder / ".mf_code"
+        more = f' METAFLOW_EXTRACTED_ROOT="{opened.folder}"' if root.is_dir() else ""
+        python = f"{opened.folder}/__conda_python"
+        found.append(f'to run the code: PYTHONPATH="{code_path(opened.folder)}"{more} {python} ...')
+    if opened.kernel:
+        found.append(f"to use it in a notebook, choose the kernel {opened.kernel}")
+    return found
