@@ -1,4 +1,4 @@
-"""The story of a named environment: resolved by one, used, extended, fetched and opened by another, chosen by a task."""
+"""The story of a named environment: resolved by one; used, extended, fetched, chosen and opened by another."""
 
 from __future__ import annotations
 
@@ -23,20 +23,19 @@ class UsesFlow(FlowSpec):
     @named_env(name="team/model:v1")
     @step
     def start(self):
-        import click
         import itsdangerous
 
         self.plain = [itsdangerous.__version__, sys.prefix]
         self.next(self.more)
 
     @named_env(name="team/model:v1")
-    @pypi(packages={"idna": ""})
+    @pypi(packages={"click": ""})
     @step
     def more(self):
-        import idna
+        import click
         import itsdangerous
 
-        self.extended = [itsdangerous.__version__, sys.prefix, bool(idna)]
+        self.extended = [itsdangerous.__version__, sys.prefix, bool(click)]
         self.next(self.chosen)
 
     @named_env(name="team/model:@{METAFLOW_INIT_WHICH}", fetch_at_exec=True)
@@ -81,9 +80,9 @@ def environment(project: Project, *words: str) -> str:
 def test_the_story(people: tuple[Project, Project]) -> None:
     """Ada names an environment; Grace, on another machine, runs, extends, inspects, chooses and opens it."""
     ada, grace = people
-    ada.write("requirements.txt", "python==3.11\nitsdangerous==2.1.2\nclick\n")
+    ada.write("requirements.txt", "python==3.11\nitsdangerous==2.1.2\n")
     first = json.loads(environment(ada, "resolve", "--json", "-r", "requirements.txt", "--alias", "team/model:v1"))
-    ada.write("requirements.txt", "python==3.11\nitsdangerous==2.2.0\nclick\n")
+    ada.write("requirements.txt", "python==3.11\nitsdangerous==2.2.0\n")
     environment(ada, "resolve", "-r", "requirements.txt", "--alias", "team/model:v2", "--alias", "team/model")
     base = first["environments"][0]["environment"]
 
