@@ -100,6 +100,16 @@ class FakePypiSolver:
 
 
 @dataclass
+class FakeArchives:
+    """Has the files of `files`, by key."""
+
+    files: Mapping[str, Path] = field(default_factory=dict)
+
+    def local(self, package: CondaPackage | PypiPackage, key: str) -> Path | None:
+        return self.files.get(key)
+
+
+@dataclass
 class FakeInstaller:
     """Writes a file for each package; raises `error` once it has written them."""
 
@@ -159,6 +169,7 @@ class FakeMachine:
 def creator(prefixes: Prefixes, **parts: object) -> Creator:
     """Return what creating needs, with fakes for all that is not given."""
     values: dict[str, object] = {
+        "archives": FakeArchives(),
         "conda": FakeInstaller(),
         "wheels": FakeInstaller(),
         "activator": FakeActivator(),

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..engine.errors import StoreError
 from ..engine.layout import check_key
 from . import disk
+
+_BLOCK = 1 << 20
 
 
 class FolderStore:
@@ -25,6 +28,18 @@ class FolderStore:
             return None
         except OSError as error:
             raise StoreError(f"'{self._root / key}' cannot be read: {error.strerror}", _ACCESS) from error
+
+    def copy(self, key: str, path: Path) -> bool:
+        """Write the bytes under *key* to the file *path*; tell whether there are any."""
+        try:
+            source = (self._root / check_key(key)).open("rb")
+        except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+            return False
+        except OSError as error:
+            raise StoreError(f"'{self._root / key}' cannot be read: {error.strerror}", _ACCESS) from error
+        with source, path.open("wb") as target:
+            shutil.copyfileobj(source, target, _BLOCK)
+        return True
 
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*, whole or not at all; without *overwrite* what is there stays."""

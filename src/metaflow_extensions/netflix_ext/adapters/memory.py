@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from ..engine.layout import check_key
 
@@ -16,6 +17,13 @@ class MemoryStore:
     def get(self, key: str) -> bytes | None:
         """Return the bytes under *key*, or None."""
         return self._items.get(check_key(key))
+
+    def copy(self, key: str, path: Path) -> bool:
+        """Write the bytes under *key* to the file *path*; tell whether there are any."""
+        data = self.get(key)
+        if data is not None:
+            path.write_bytes(data)
+        return data is not None
 
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*; without *overwrite* what is there stays."""

@@ -10,8 +10,10 @@ from typing import Any
 
 from .alias import Alias
 from .errors import AliasError, StoreError
+from .history import History, ManifestFile
 from .identity import EnvID, parse_env_id
 from .layout import alias_key, environment_key, latest_by_key, latest_key
+from .legacy import read as read_document
 from .ports import Store
 from .resolved import ResolvedEnvironment
 
@@ -46,12 +48,14 @@ class Catalog:
     """Environments by id, by the spec they were resolved from, and by name.
 
     What a spec resolves to is decided by *store* alone: others' choices are theirs. A name that may move means what
-    *shared* says, where there is one.
+    *shared* says, where there is one. What 1.x has left there, and in *manifest*, is known too, where it is asked for
+    and nothing of ours answers; it is never written.
     """
 
-    def __init__(self, store: Store, shared: Store | None = None) -> None:
+    def __init__(self, store: Store, shared: Store | None = None, manifest: ManifestFile | None = None) -> None:
         self.store = store
         self.shared = shared
+        self.history = History(self.stores, manifest or ManifestFile())
 
     @property
     def stores(self) -> tuple[Store, ...]:
@@ -71,7 +75,7 @@ class Catalog:
                     return found
         if damage is not None:
             raise damage
-        return None
+        return self.history.find(env_id)
 
     def default(self, req_id: str, arch: str) -> ResolvedEnvironment | None:
         """Return what a spec was resolved to last; None where that is unknown, or where its record is damaged.
@@ -107,9 +111,10 @@ class Catalog:
     def add(self, environment: ResolvedEnvironment, *, default: bool = True, req_id: str = "") -> None:
         """Keep an environment; with *default* the spec *req_id* (its own if empty) resolves to it from now on.
 
-        A document that is there already stays, unless it is damaged. One that 1.x has written is not kept again.
+        A document that is there already stays, unless it is damaged. One of 1.x is kept in *store* alone: it is in
+        *shared* as 1.x has written it, or nowhere.
         """
-        for store in reversed(self.stores):
+        for store in (self.store,) if environment.legacy else reversed(self.stores):
             _keep(store, environment)
         if default:
             self.point(req_id or environment.env_id.req_id, environment)
@@ -123,7 +128,7 @@ class Catalog:
         facts = environment.provenance
         pointer = Pointer(env_id=environment.env_id, by=facts.get("by", ""), on=facts.get("on", "")).to_bytes()
         arch = environment.env_id.arch
-        if self.shared is not None:
+        if self.shared is not None and not (environment.legacy and req_id == environment.env_id.req_id):
             self.shared.put(latest_by_key(req_id, arch, facts.get("by", "")), pointer, overwrite=True)
             self.shared.put(latest_key(req_id, arch), pointer, overwrite=True)
         self.store.put(latest_key(req_id, arch), pointer, overwrite=True)
@@ -132,12 +137,16 @@ class Catalog:
         """Return what *alias* means on *arch*, or None; raise StoreError where its record is damaged."""
         stores = tuple(reversed(self.stores)) if alias.moves else self.stores
         key = alias_key(alias.name, alias.tag, arch)
-        return next((found for store in stores if (found := _pointer(store, key, arch=arch)) is not None), None)
+        found = next((found for store in stores if (found := _pointer(store, key, arch=arch)) is not None), None)
+        if found is None and (before := self.history.alias(alias, arch)) is not None:
+            return Pointer(env_id=before)
+        return found
 
     def arches(self, alias: Alias) -> tuple[str, ...]:
         """Return the platforms that *alias* has an environment for."""
         folder = alias_key(alias.name, alias.tag, "")
-        return tuple(sorted({arch for store in self.stores for arch in _files(store, folder)}))
+        found = {arch for store in self.stores for arch in _files(store, folder)}
+        return tuple(sorted(found)) or self.history.arches(alias)
 
     def publish(self, alias: Alias, pointer: Pointer) -> None:
         """Let *alias* mean an environment, which is kept already, on its platform.
@@ -163,15 +172,18 @@ class Catalog:
                 if (alias, arch) not in seen:
                     seen.add((alias, arch))
                     yield alias, arch
+        yield from (item for item in self.history.aliases() if item not in seen)
 
-    def ids(self, arch: str | None = None) -> Iterator[EnvID]:
-        """Yield the id of every environment that a store has a place for, each once."""
+    def ids(self, arch: str | None = None, req_id: str | None = None) -> Iterator[EnvID]:
+        """Yield the id of every environment that a store has a place for, each once; of one platform, of one spec."""
         seen = set()
         for store in self.stores:
-            for env_id in _ids(store, arch):
+            for env_id in _ids(store, arch, req_id):
                 if env_id not in seen:
                     seen.add(env_id)
                     yield env_id
+        of_old = (env_id for env_id in self.history.ids(arch) if req_id in (None, env_id.req_id))
+        yield from (env_id for env_id in of_old if env_id not in seen)
 
 
 def read(store: Store, env_id: EnvID) -> ResolvedEnvironment | None:
@@ -180,7 +192,7 @@ def read(store: Store, env_id: EnvID) -> ResolvedEnvironment | None:
     data = store.get(key)
     if data is None:
         return None
-    found = ResolvedEnvironment.from_bytes(data, store.where(key))
+    found = read_document(data, env_id, store.where(key))
     if found.env_id != env_id:
         raise StoreError(
             f"{store.where(key)}: it holds another environment, {':'.join(found.env_id)}", "resolve it again"
@@ -228,9 +240,9 @@ def _files(store: Store, folder: str) -> Iterator[str]:
     yield from (key.rpartition("/")[2] for key in store.list(folder) if not key.endswith("/"))
 
 
-def _ids(store: Store, arch: str | None) -> Iterator[EnvID]:
+def _ids(store: Store, arch: str | None, req_id: str | None) -> Iterator[EnvID]:
     arches = [f"envs/{arch}/"] if arch else [key for key in store.list("envs/") if key != "envs/aliases/"]
-    for spec in (spec for name in arches for spec in store.list(name)):
+    for spec in (spec for name in arches for spec in ([f"{name}{req_id}/"] if req_id else store.list(name))):
         if spec.endswith("/"):
             for key in store.list(spec):
                 parts = key.rstrip("/").split("/")

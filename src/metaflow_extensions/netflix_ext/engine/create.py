@@ -57,7 +57,7 @@ def find(environment: ResolvedEnvironment, prefixes: Prefixes, *, name: str = ""
 
 
 def marked(prefixes: Prefixes, name: str) -> tuple[EnvID, Mapping[str, str]] | None:
-    """Return the environment's id in the prefix *name*, and what activating it sets; None where it is not complete."""
+    """Return the environment's id in the prefix *name*, and its variables; None where it is not complete."""
     text = prefixes.marker(name)
     if text is None:
         return None

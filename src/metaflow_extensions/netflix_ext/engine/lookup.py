@@ -20,11 +20,13 @@ _SHOWN = 6
 class Lookup:
     """Where names are looked up; ``task_env_id`` gives the id that a step or task of a past run has recorded.
 
+    ``packaged`` finds the environment of a step or task in its code package, for one that no store has.
     ``task_env_id`` raises UnknownError where there is no such task, or where it ran in no environment of ours.
     """
 
     catalog: Catalog
     task_env_id: Callable[[Pathspec], EnvID]
+    packaged: Callable[[Pathspec, EnvID], ResolvedEnvironment | None] = lambda *_: None
 
     def find(self, text: str, arch: str, *, pathspec: bool = False) -> ResolvedEnvironment:
         """Return the environment that *text* means on *arch*; raise UnknownError where there is none, or several.
@@ -33,7 +35,7 @@ class Lookup:
         or a task, whose platform is its own.
         """
         if pathspec or text.startswith("step:"):
-            return self._kept(self.task_env_id(Pathspec.parse(text)), text)
+            return self._ran(Pathspec.parse(text), text, arch)
         ids = id_name(text)
         if ids is not None and ids.whole:
             return self._kept(EnvID(ids.first, ids.full_id, arch), text)
@@ -55,6 +57,16 @@ class Lookup:
         return tuple(
             sorted({item.arch for item in every if ids is not None and ids.matches(item.req_id, item.full_id)})
         )
+
+    def _ran(self, pathspec: Pathspec, text: str, arch: str) -> ResolvedEnvironment:
+        try:
+            env_id = self.task_env_id(pathspec)
+        except UnknownError:
+            before = self.catalog.history.ran(pathspec, arch)
+            if before is None:
+                raise
+            env_id = before
+        return self.catalog.find(env_id) or self.packaged(pathspec, env_id) or self._kept(env_id, text)
 
     def _aliased(self, text: str, arch: str, ids: IdName | None) -> ResolvedEnvironment | None:
         try:
@@ -82,7 +94,7 @@ class Lookup:
         known = f"; it is there for {', '.join(elsewhere)}" if elsewhere else ""
         raise UnknownError(
             f"'{text}' is the environment {':'.join(env_id)}, and no store that was asked has it{known}",
-            "name the store it was kept in by --conda-root, or by METAFLOW_CONDA_LOCALROOT",
+            self._with_fault("name the store it was kept in by --conda-root, or by METAFLOW_CONDA_LOCALROOT"),
         )
 
     def _abbreviated(self, ids: IdName, arch: str) -> ResolvedEnvironment:
@@ -108,4 +120,9 @@ class Lookup:
         hint = f"is one of these meant? {', '.join(similar)}" if similar else "see 'metaflow environment list'"
         if text.count("/") in (2, 3) and ":" not in text:
             hint += "; for the environment of a step, add --pathspec"
-        return UnknownError(f"no environment is called '{text}'", hint)
+        return UnknownError(f"no environment is called '{text}'", self._with_fault(hint))
+
+    def _with_fault(self, hint: str) -> str:
+        """Return *hint*, with what could not be asked."""
+        fault = self.catalog.history.fault
+        return f"{hint}. Environments of 1.x were not looked at: {fault}" if fault else hint

@@ -7,6 +7,9 @@ from typing import Any, TypeVar
 
 from .errors import StoreError
 
+# The host in the URL of a file that cannot be fetched: it lies in a store alone, as 1.x has put it there.
+NOWHERE = "_fake"
+
 
 @dataclass(frozen=True)
 class CondaPackage:
@@ -36,6 +39,11 @@ class CondaPackage:
         """The content hash: SHA-256, or ``md5:...`` where the channel gives only that."""
         return self.sha256 or f"md5:{self.md5}"
 
+    @property
+    def fetchable(self) -> bool:
+        """Whether its URL leads to it."""
+        return f"//{NOWHERE}/" not in self.url
+
 
 @dataclass(frozen=True)
 class PypiPackage:
@@ -53,6 +61,11 @@ class PypiPackage:
     def digest(self) -> str:
         """The content hash (SHA-256)."""
         return self.sha256
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether its URL leads to it."""
+        return f"//{NOWHERE}/" not in self.url
 
 
 _Package = TypeVar("_Package", CondaPackage, PypiPackage)

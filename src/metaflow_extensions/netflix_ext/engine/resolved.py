@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import StoreError
@@ -12,6 +12,8 @@ from .identity import EnvID, full_id
 from .package import CondaPackage, PypiPackage, package_from_dict, package_to_dict
 
 SCHEMA = 2
+# What ``provenance`` says, as its ``schema``, of an environment that 1.x has resolved.
+LEGACY = "1"
 
 
 @dataclass(frozen=True)
@@ -20,7 +22,7 @@ class ResolvedEnvironment:
 
     ``spec`` is the canonical form of the spec, ``provenance`` says who resolved it, when (UTC, ISO 8601), and
     with which tool versions; neither takes part in the full id. ``stored`` names, by file name, the keys of packages
-    that lie elsewhere in a store than their URL tells, as 1.x has put them; a document does not hold it.
+    that lie elsewhere in a store than their URL tells, as 1.x has put them. The ids that 1.x gave are kept as they are.
     """
 
     env_id: EnvID
@@ -67,8 +69,14 @@ class ResolvedEnvironment:
         """What its archives weigh, in bytes, as far as that is known."""
         return sum(package.size for package in self.conda) + sum(wheel.size for wheel in self.pypi)
 
+    @property
+    def legacy(self) -> bool:
+        """Whether 1.x has resolved it: its ids are none that we could compute."""
+        return self.provenance.get("schema") == LEGACY
+
     def to_dict(self) -> dict[str, Any]:
-        """Return the document as plain values."""
+        """Return the document as plain values; a key in a store that has credentials in it stays out."""
+        stored = {name: key for name, key in self.stored.items() if "@" not in key}
         return {
             "schema": SCHEMA,
             "id": list(self.env_id),
@@ -77,6 +85,7 @@ class ResolvedEnvironment:
             "conda": [package_to_dict(package) for package in self.conda],
             "pypi": [package_to_dict(package) for package in self.pypi],
             "provenance": dict(self.provenance),
+            **({"stored": stored} if stored else {}),
         }
 
     def to_bytes(self) -> bytes:
@@ -113,7 +122,10 @@ class ResolvedEnvironment:
             conda=_packages(CondaPackage, document, "conda", where),
             pypi=_packages(PypiPackage, document, "pypi", where),
             provenance=_mapping(document, "provenance", where),
+            stored=_mapping(document, "stored", where) if "stored" in document else {},
         )
+        if made.legacy:
+            return replace(made, env_id=EnvID(*map(str, ids)))
         if list(made.env_id) != ids:
             raise StoreError(f"{where}: its packages do not hash to the id {ids[1]} that it claims", _REPAIR)
         return made

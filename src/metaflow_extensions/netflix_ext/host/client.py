@@ -7,8 +7,12 @@ from io import BytesIO
 from typing import Any, Mapping
 
 from ..engine.identity import EnvID, parse_env_id
-from ..engine.resolved import ResolvedEnvironment, find_in_package
+from ..engine.manifest import find_carried
+from ..engine.resolved import ResolvedEnvironment
 from .flow import PACKAGE_FILE
+
+# Where a code package carries its environments: ours, and those of 1.x by what Metaflow had for it.
+_PLACES = (f".mf_meta/{PACKAGE_FILE}", PACKAGE_FILE, f".mf_code/{PACKAGE_FILE}")
 
 
 def environment_info(flow_name: str, metadata: Mapping[str, str], kind: str) -> dict[str, Any]:
@@ -22,7 +26,7 @@ def environment_info(flow_name: str, metadata: Mapping[str, str], kind: str) -> 
     except ValueError:
         return found
     found.update(req_id=env_id.req_id, full_id=env_id.full_id, arch=env_id.arch)
-    environment = _from_package(flow_name, metadata.get("code-package"), env_id)
+    environment = from_package(flow_name, metadata.get("code-package"), env_id)
     if environment is not None:
         found.update(
             python=environment.python_version,
@@ -34,7 +38,8 @@ def environment_info(flow_name: str, metadata: Mapping[str, str], kind: str) -> 
     return found
 
 
-def _from_package(flow_name: str, text: str | None, env_id: EnvID) -> ResolvedEnvironment | None:
+def from_package(flow_name: str, text: str | None, env_id: EnvID) -> ResolvedEnvironment | None:
+    """Return the environment of that id from the code package that the metadata *text* of a task names, or None."""
     if not text:
         return None
     from metaflow.client.filecache import FileCache
@@ -42,5 +47,9 @@ def _from_package(flow_name: str, text: str | None, env_id: EnvID) -> ResolvedEn
 
     facts = json.loads(text)
     _, blob = FileCache().get_data(facts["ds_type"], flow_name, facts["location"], facts["sha"])
-    data = MetaflowPackage.cls_get_content(facts.get("metadata"), BytesIO(blob), f".mf_meta/{PACKAGE_FILE}")
-    return find_in_package(data, env_id, PACKAGE_FILE) if data else None
+    kind = facts.get("metadata") or "{}"
+    for name in _PLACES:
+        data = MetaflowPackage.cls_get_content(kind, BytesIO(blob), name)
+        if data:
+            return find_carried(data, env_id, PACKAGE_FILE)
+    return None

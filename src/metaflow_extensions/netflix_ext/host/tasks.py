@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from ..engine.alias import Pathspec
-from ..engine.errors import UnknownError
+from ..engine.errors import ExtensionError, UnknownError
 from ..engine.identity import EnvID, parse_env_id
+from ..engine.resolved import ResolvedEnvironment
+from . import client
 
 
 def find(pathspec: Pathspec) -> Any:
@@ -44,3 +46,14 @@ def env_id(pathspec: Pathspec) -> EnvID:
             f"'{task.pathspec}' has recorded an environment that cannot be read: {value}",
             "it ran with another extension's environments",
         ) from None
+
+
+def packaged(pathspec: Pathspec, env_id: EnvID) -> ResolvedEnvironment | None:
+    """Return the environment of that id from the code package of a step or a task, or None."""
+    from metaflow.exception import MetaflowException
+
+    try:
+        task = find(pathspec)
+        return client.from_package(pathspec.flow, task.metadata_dict.get("code-package"), env_id)
+    except (OSError, ValueError, KeyError, MetaflowException, ExtensionError):
+        return None
