@@ -50,11 +50,10 @@ def told_errors() -> Iterator[None]:
 
     try:
         yield
-    except (click.exceptions.ClickException, click.exceptions.Exit, click.exceptions.Abort):
+    except (click.exceptions.ClickException, click.exceptions.Exit, click.exceptions.Abort, BrokenPipeError):
         raise
     except Exception as error:
-        if _debugging():
-            traceback.print_exc()
+        trace(error)
         click.echo(told(error), err=True)
         raise click.exceptions.Exit(1) from error
 
@@ -67,10 +66,12 @@ def told(error: Exception) -> str:
     return f"Internal error:\n    {type(error).__name__}: {error}\n\n    hint: {hint}"
 
 
-def _debugging() -> bool:
+def trace(error: Exception) -> None:
+    """Print where *error* comes from, on standard error, where that is asked for."""
     from metaflow.debug import debug
 
-    return bool(getattr(debug, "conda", False))
+    if getattr(debug, "conda", False):
+        traceback.print_exception(type(error), error, error.__traceback__)
 
 
 def silence(*_words: Any, **_style: Any) -> None:

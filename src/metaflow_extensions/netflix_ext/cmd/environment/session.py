@@ -58,6 +58,11 @@ class Session:
         """Tell people something, on standard error; nothing when asked to be quiet."""
         self.bench.echo(text)
 
+    def warn(self, error: Exception) -> None:
+        """Tell an error that does not end the command, on standard error, even when asked to be quiet."""
+        compat.trace(error)
+        click.echo(compat.told(error), err=True)
+
     def give(self, answer: Answer) -> None:
         """Print *answer* on standard output, in the form that was asked for."""
         if self._file:

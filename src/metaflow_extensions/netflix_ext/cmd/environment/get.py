@@ -1,0 +1,37 @@
+"""``metaflow environment get``."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metaflow._vendor import click
+
+from ...engine.platform import check_arch
+from ...host import naming, view
+from ...host.inventory import Inventory
+from .session import Answer, Session, shared_options
+
+
+@click.command()
+@click.argument("name")
+@click.option("--default/--no-default", default=True, help="Let flows with the same requirements take it from now on.")
+@click.option("--arch", metavar="ARCH", help="The platform. Default: this machine's.")
+@click.option("--pathspec", is_flag=True, help="NAME is a step or a task of a past run: Flow/Run/Step[/Task].")
+@shared_options()
+@click.pass_context
+def command(ctx: Any, name: str, default: bool, arch: str | None, pathspec: bool, **options: Any) -> None:
+    """Fetch an environment from the store that is shared, and keep it here.
+
+    NAME is an alias, req_id:full_id, the beginning of an id, or with --pathspec a step. Nothing is created.
+    """
+    session = Session(ctx.obj, options)
+    wanted = check_arch(arch) if arch else session.bench.wiring.machine.arch()
+    environment = naming.fetch(name, wanted, session.bench, pathspec=pathspec, default=default)
+    facts = Inventory(session.bench, session.warn).facts(environment)
+    session.give(
+        Answer(
+            lines=lambda: [view.line(facts)],
+            document=lambda: {"environment": view.document(facts)},
+            view=lambda console: view.show(console, facts, name),
+        )
+    )
