@@ -26,14 +26,23 @@ class Trust:
 
     users: tuple[str, ...] | None = ()
 
-    def adopt(self, catalog: Catalog, request: Request) -> ResolvedEnvironment | None:
-        """Return what one of them has resolved the spec to last, kept here from now on; or None."""
+    def find(self, catalog: Catalog, request: Request) -> ResolvedEnvironment | None:
+        """Return what one of them has resolved the spec to last; or None."""
         if self.users == ():
             return None
-        found = catalog.newest(request.spec.req_id, request.arch, self.users)
+        return catalog.newest(request.spec.req_id, request.arch, self.users)
+
+    def adopt(self, catalog: Catalog, request: Request) -> ResolvedEnvironment | None:
+        """Return the same, kept here from now on."""
+        found = self.find(catalog, request)
         if found is not None:
             Catalog(catalog.store).add(found, req_id=request.spec.req_id)
         return found
+
+
+def seen(request: Request, catalog: Catalog, trust: Trust) -> ResolvedEnvironment | None:
+    """Return what *request* would come to without being resolved, or None; nothing is kept."""
+    return catalog.default(request.spec.req_id, request.arch) or trust.find(catalog, request)
 
 
 def known(requests: Iterable[Request], catalog: Catalog, trust: Trust) -> dict[Request, ResolvedEnvironment]:

@@ -17,6 +17,8 @@ def main() -> None:
     try:
         if what == "resolve":
             result: Any = service.resolve(arguments[0], _echo)
+        elif what == "command":
+            result = service.command(arguments[0], arguments[1], arguments[2], _echo)
         elif what == "fetch":
             result = service.fetch(arguments[0])
         elif what == "prefix":

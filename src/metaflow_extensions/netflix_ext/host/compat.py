@@ -157,6 +157,17 @@ def require_environment(name: str, environment: Any) -> None:
         )
 
 
+def require_selected(what: str, environment: Any) -> None:
+    """Raise where the flow's command *what* is called without our environment."""
+    if environment.TYPE in ENVIRONMENTS:
+        require_own_plugins()
+        return
+    raise InvalidEnvironmentException(
+        f"'{what}' needs an environment: add --environment=conda right after the name of the flow's file, or set "
+        "METAFLOW_DEFAULT_ENVIRONMENT=conda"
+    )
+
+
 def require_own_plugins() -> None:
     """Raise where another extension has taken the names of our decorators or environments."""
     from metaflow import plugins

@@ -33,6 +33,10 @@ class Delegate:
         assert isinstance(answer, dict)
         return answer
 
+    def command(self, what: str, question: dict[str, Any], options: dict[str, Any], echo: Any) -> dict[str, str]:
+        """See `service.Service.command`."""
+        return dict(self._ask("command", [what, question, options], echo))
+
     def fetch(self, asked: dict[str, Any]) -> list[str]:
         """See `service.Service.fetch`."""
         return list(self._ask("fetch", [asked], None))

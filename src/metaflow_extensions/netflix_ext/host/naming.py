@@ -10,6 +10,7 @@ from datetime import datetime, timezone
 from ..engine.alias import Alias
 from ..engine.catalog import Catalog, Pointer, final
 from ..engine.errors import AliasError, UnknownError
+from ..engine.request import Request
 from ..engine.resolved import ResolvedEnvironment
 from .describing import Wanted
 from .settings import user
@@ -26,7 +27,7 @@ class Settled:
 
 def settle(
     wanted: Iterable[Wanted],
-    who: str,
+    who: str | Mapping[Request, str],
     bench: Workbench,
     *,
     needs: Mapping[str, str],
@@ -37,11 +38,14 @@ def settle(
 ) -> list[Settled]:
     """Return an environment for each platform, kept and named; with *dry_run* nothing is written.
 
-    *who* is what asks, for messages; with *default* the specs resolve to these environments from now on.
+    *who* is what asks, for messages, by request where they differ; with *default* the specs resolve to these
+    environments from now on.
     Raises AliasError where a final alias means another environment: then nothing was written either.
     """
     parts = list(wanted)
-    requests = {part.request: who for part in parts if part.request is not None}
+    requests = {
+        part.request: who if isinstance(who, str) else who[part.request] for part in parts if part.request is not None
+    }
     obtained = bench.obtain(requests, needs, force=force)
     found = []
     for part in parts:

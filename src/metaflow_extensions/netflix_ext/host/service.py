@@ -17,7 +17,6 @@ from ..engine.errors import CreateError
 from ..engine.events import Reporter
 from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
-from ..engine.request import Request
 from ..engine.resolve import named
 from ..engine.resolved import ResolvedEnvironment, package_document
 from . import progress, steps
@@ -58,12 +57,7 @@ class Service:
         self, found: Mapping[str, steps.Step], needs: Mapping[str, str], *, force: bool
     ) -> dict[str, ResolvedEnvironment]:
         """Return the environment of each step that has one by now."""
-        asking: dict[Request, list[str]] = {}
-        for name, step in found.items():
-            if step.request is not None:
-                asking.setdefault(step.request, []).append(name)
-        requests = {request: named(names) for request, names in asking.items()}
-        obtained = self._bench.obtain(requests, needs, force=force)
+        obtained = self._bench.obtain(steps.asking(found.values()), needs, force=force)
         self._bench.keep(obtained)
         environments = {
             name: obtained[step.request].environment if step.request is not None else step.base
@@ -74,6 +68,14 @@ class Service:
             self._known[environment.env_id] = environment
             self._steps.setdefault(environment.env_id, []).append(name)
         return known
+
+    def command(
+        self, what: str, question: Mapping[str, Any], options: Mapping[str, Any], echo: progress.Echo
+    ) -> dict[str, str]:
+        """Return what a flow-level command prints: see `flow_commands.answer`."""
+        from . import flow_commands
+
+        return flow_commands.answer(what, question, options, echo)
 
     def fetch(self, asked: Mapping[str, Any]) -> list[str]:
         """Return the id of the environment that is chosen now, for a task that starts on this machine.

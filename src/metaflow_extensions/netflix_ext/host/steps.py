@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..engine.ask import Ask, ask_of, combine, override
 from ..engine.errors import InputError
 from ..engine.extend import extend
 from ..engine.request import Request, Surroundings, request_for
+from ..engine.resolve import named
 from ..engine.resolved import ResolvedEnvironment
 from .settings import Settings, channel_name
 from .wiring import pypi_names
@@ -75,6 +76,15 @@ def read(question: Mapping[str, Any], bench: Workbench, *, arch: str | None = No
             else:
                 found[name] = step
     return found
+
+
+def asking(found: Iterable[Step]) -> dict[Request, str]:
+    """Return what is to be resolved, each once, with the steps that ask for it as messages name them."""
+    names: dict[Request, list[str]] = {}
+    for step in found:
+        if step.request is not None:
+            names.setdefault(step.request, []).append(step.name)
+    return {request: named(steps) for request, steps in names.items()}
 
 
 def _decided(step: Step, ask: Ask, around: Surroundings, bench: Workbench, *, gpu: bool) -> Step:

@@ -60,6 +60,11 @@ class Workbench:
         """Where the names of environments are looked up."""
         return Lookup(catalog=self.wiring.catalog, task_env_id=tasks.env_id, packaged=tasks.packaged)
 
+    @property
+    def trust(self) -> Trust:
+        """Whose environments are taken for specs that are not known here."""
+        return Trust() if self._local_only else self.settings.trust
+
     def obtain(
         self, requests: Mapping[Request, str], needs: Mapping[str, str], *, force: bool = False
     ) -> dict[Request, Obtained]:
@@ -67,8 +72,7 @@ class Workbench:
 
         The values of *requests* say who asks; *needs* are Metaflow's own packages, for messages.
         """
-        trust = Trust() if self._local_only else self.settings.trust
-        known = {} if force else obtaining.known(requests, self.wiring.catalog, trust)
+        known = {} if force else obtaining.known(requests, self.wiring.catalog, self.trust)
         if len(known) == len(requests):
             return obtaining.obtain(requests, known, lambda: self.wiring.resolver, self.report)
         with _telling(needs), self.background.interruptible(), self.report.live():

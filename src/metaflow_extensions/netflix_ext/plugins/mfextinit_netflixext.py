@@ -21,3 +21,7 @@ ENVIRONMENTS_DESC = [
     ("conda", ".conda.environment.CondaEnvironment"),
     ("pypi", ".conda.environment.PypiEnvironment"),
 ]
+
+CLIS_DESC = [("environment", ".conda.cli.cli")]
+
+RUNNER_CLIS_DESC = [("environment", ".conda.runner.EnvironmentCommands")]

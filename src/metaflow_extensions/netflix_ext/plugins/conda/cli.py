@@ -1,0 +1,81 @@
+"""``python flow.py environment ...``: the environments of the steps of a flow."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from metaflow._vendor import click
+
+from ...host import compat, flow
+
+
+@click.group()
+def cli() -> None:
+    """Hold the group, as Metaflow wants it."""
+
+
+@cli.group(help="Resolve and show the environments of the steps.")
+@click.pass_obj
+def environment(obj: Any) -> None:
+    """Refuse to work where the flow has other environments than ours."""
+    compat.require_selected("environment", obj.environment)
+
+
+def _shared(command: Any) -> Any:
+    options = [
+        click.argument("steps", nargs=-1),
+        click.option("--arch", multiple=True, help="The platform, in place of the steps' own; may be repeated."),
+        click.option(
+            "--local-only/--non-local",
+            default=False,
+            help="Leave the store that is shared with others alone: neither ask it nor write there.",
+        ),
+        click.option("--quiet", is_flag=True, help="Print data alone, in lines for programs; no progress."),
+        click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
+        click.option("--output", metavar="FILE", help="Write the JSON to FILE as well."),
+    ]
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@environment.command(help="Resolve the environments of STEPS, of all steps if none is named, and keep them.")
+@_shared
+@click.option(
+    "--alias", metavar="NAME[:TAG]", multiple=True, help="Name the environment, which must be one; may be repeated."
+)
+@click.option("--force", is_flag=True, help="Resolve even what is known.")
+@click.option("--dry-run", is_flag=True, help="Resolve and show, and keep nothing.")
+@click.option(
+    "--set-default/--no-set-default", default=True, help="Let flows with the same requirements take them from now on."
+)
+@click.pass_obj
+def resolve(obj: Any, **options: Any) -> None:
+    """See the help."""
+    _call("resolve", obj, options)
+
+
+@environment.command(help="Show how STEPS, all steps if none is named, stand with their environments.")
+@_shared
+@click.pass_obj
+def show(obj: Any, **options: Any) -> None:
+    """See the help."""
+    _call("show", obj, options)
+
+
+def _call(what: str, obj: Any, options: Any) -> None:
+    question = flow.question(obj.flow, obj.flow_datastore.TYPE, force=bool(options.get("force")))
+    unknown = [name for name in options["steps"] if name not in question["steps"]]
+    if unknown:
+        there = ", ".join(question["steps"])
+        raise click.UsageError(f"no step is called {', '.join(unknown)}; there are: {there}")
+    if options["steps"]:
+        question["steps"] = {name: question["steps"][name] for name in options["steps"]}
+    quiet = options["quiet"] or obj.is_quiet
+    with compat.user_errors():
+        told = obj.environment.service.command(what, question, options, compat.silence if quiet else obj.echo)
+    if options["output"]:
+        with open(options["output"], "w", encoding="utf-8") as file:
+            file.write(told["json"])
+    text = told["json"] if options["as_json"] else told["lines"] if quiet else told["view"]
+    click.echo(text, nl=False)
