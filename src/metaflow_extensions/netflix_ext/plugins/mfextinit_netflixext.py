@@ -25,3 +25,12 @@ ENVIRONMENTS_DESC = [
 CLIS_DESC = [("environment", ".conda.cli.cli")]
 
 RUNNER_CLIS_DESC = [("environment", ".conda.runner.EnvironmentCommands")]
+
+TL_PLUGINS_DESC = [
+    ("req_parser", ".conda.parsers.req_parser"),
+    ("yml_parser", ".conda.parsers.yml_parser"),
+    ("toml_parser", ".conda.parsers.toml_parser"),
+    ("requirements_txt_parser", ".conda.parsers.requirements_txt_parser"),
+    ("conda_environment_yml_parser", ".conda.parsers.conda_environment_yml_parser"),
+    ("pyproject_toml_parser", ".conda.parsers.pyproject_toml_parser"),
+]

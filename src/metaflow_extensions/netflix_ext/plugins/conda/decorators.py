@@ -99,7 +99,15 @@ _CONDA_WORDS = f"""
         Deprecated: use the extra_indices of `@pypi`.{_DEPRECATED_NAMED}
     """
 
-_PYPI: dict[str, Any] = {"packages": {}, "extra_indices": [], "python": None, "disabled": None, "sources": [], **_NAMED}
+_PYPI: dict[str, Any] = {
+    "packages": {},
+    "extra_indices": [],
+    "conda_only": {},
+    "python": None,
+    "disabled": None,
+    "sources": [],
+    **_NAMED,
+}
 _PYPI_WORDS = f"""
 
     Parameters
@@ -108,7 +116,9 @@ _PYPI_WORDS = f"""
         Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
         constraints, or an empty text for any.
     extra_indices : List[str], default []
-        Indexes that come before the default one, in order of priority.{_PYTHON_WORDS}{_DISABLED}
+        Indexes that come before the default one, in order of priority.
+    conda_only : Dict[str, str], default {{}}
+        Conda packages that need no Python, such as programs, beside those of PyPI.{_PYTHON_WORDS}{_DISABLED}
     sources : List[str], default []
         Deprecated: use extra_indices.{_DEPRECATED_NAMED}
     """
