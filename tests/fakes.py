@@ -115,11 +115,19 @@ class FakeInstaller:
 
     error: BaseException | None = None
     calls: int = 0
+    trusted: Sequence[str] = ()
 
     def install(
-        self, packages: Sequence[CondaPackage | PypiPackage], stage: Path, final: Path, report: Reporter
+        self,
+        packages: Sequence[CondaPackage | PypiPackage],
+        stage: Path,
+        final: Path,
+        report: Reporter,
+        *,
+        trusted: Sequence[str] = (),
     ) -> None:
         self.calls += 1
+        self.trusted = trusted
         for package in packages:
             (stage / package.filename).write_text(str(final))
         if self.error is not None:

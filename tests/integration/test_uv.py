@@ -24,10 +24,12 @@ from metaflow_extensions.netflix_ext.adapters.site import UvInstaller
 from metaflow_extensions.netflix_ext.adapters.uv_program import default_index, find_uv
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError, ResolveError, SourceError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
+from metaflow_extensions.netflix_ext.engine.options import HashedRequirement, PypiOptions
 from metaflow_extensions.netflix_ext.engine.package import PypiPackage
 from metaflow_extensions.netflix_ext.engine.platform import arch_of, virtual_packages
 from metaflow_extensions.netflix_ext.engine.ports import PypiRequest
 from metaflow_extensions.netflix_ext.engine.requirement import PypiRequirement
+from tests.integration.test_rattler import tls
 
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}.{sys.version_info.micro}"
 USER, PASSWORD = "reader", "pa55word"
@@ -128,6 +130,7 @@ def request(
     provided: tuple[tuple[str, str], ...] = (),
     arch: str = "linux-64",
     python: str = "3.11.7",
+    options: PypiOptions | None = None,
 ) -> PypiRequest:
     return PypiRequest(
         requirements=tuple(PypiRequirement.parse(text) for text in requirements),
@@ -136,6 +139,7 @@ def request(
         python=python,
         arch=arch,
         virtual=virtual_packages(arch),
+        options=options or PypiOptions(),
     )
 
 
@@ -212,7 +216,7 @@ def test_what_conda_supplies_satisfies_and_steers_and_does_not_come_back(
 def test_a_conflict_with_conda_names_what_conda_supplies(index: Index) -> None:
     """A requirement that conda's version does not meet fails; it is not overridden in silence."""
     index.add("a/base", "2.0")
-    with pytest.raises(ResolveError, match=r"(?s)base>=2.*Supplied by conda, and never replaced: base 1\.5\."):
+    with pytest.raises(ResolveError, match=r"(?s)base>=2.*Already there, .*, and never replaced: base 1\.5\."):
         UvSolver().solve(request("base>=2", indexes=(f"{index.url}/a",), provided=(("base", "1.5"),)))
 
 
@@ -267,6 +271,164 @@ def test_credentials_reach_the_index_and_nothing_else(index: Index, link: bool) 
     found = UvSolver(secrets).solve(asked)
     assert names(found) == ["tool 1.0"]
     assert PASSWORD not in repr(found)
+
+
+# Options ---------------------------------------------------------------------------------------------------------
+
+
+def test_constraints_bound_what_is_installed_anyway(index: Index) -> None:
+    """A constraint holds for a dependency, and brings nothing that nobody asks for."""
+    index.add("a/tool", requires=("base",))
+    index.add("a/base", "1.0")
+    index.add("a/base", "2.0")
+    index.add("a/other")
+    options = PypiOptions(constraints=(PypiRequirement.parse("base<2"), PypiRequirement.parse("other")))
+    found = UvSolver().solve(request("tool", indexes=(f"{index.url}/a",), options=options))
+    assert names(found) == ["base 1.0", "tool 1.0"]
+
+
+def test_a_constraint_that_conda_does_not_meet_is_told(index: Index) -> None:
+    """A constraint and a stand-in for one name are both heard."""
+    index.add("a/tool", requires=("base",))
+    options = PypiOptions(constraints=(PypiRequirement.parse("base<2"),))
+    with pytest.raises(ResolveError, match=r"(?s)base<2.*Already there, .*: base 2\.5\."):
+        UvSolver().solve(request("tool", indexes=(f"{index.url}/a",), provided=(("base", "2.5"),), options=options))
+
+
+def test_pre_releases_come_where_they_are_welcome(index: Index) -> None:
+    """Without the option the last release is taken, with it a later pre-release, of dependencies too."""
+    index.add("a/tool", "1.0", requires=("base",))
+    for version in ("1.0", "2.0rc1"):
+        index.add("a/base", version)
+    plain, pre = (
+        UvSolver().solve(request("tool", indexes=(f"{index.url}/a",), options=PypiOptions(pre=pre)))
+        for pre in (False, True)
+    )
+    assert names(plain) == ["base 1.0", "tool 1.0"]
+    assert names(pre) == ["base 2.0rc1", "tool 1.0"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "page"])
+def test_links_are_looked_at_beside_the_index(index: Index, kind: str) -> None:
+    """What a folder or a page gives has a URL to fetch it from and no index; the index gives the rest."""
+    wheel, base = index.add("links/tool", requires=("base",)), index.add("a/base")
+    where = (index.root / "links" / "tool").as_uri() if kind == "folder" else f"{index.url}/links/tool/"
+    found = UvSolver().solve(request("tool", indexes=(f"{index.url}/a",), options=PypiOptions(find_links=(where,))))
+    assert [(package.url, package.index) for package in found] == [
+        (f"{index.url}/a/base/{base.name}", f"{index.url}/a"),
+        (f"{where.rstrip('/')}/{wheel.name}", ""),
+    ]
+    assert found[1].sha256 == hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def test_without_an_index_only_links_are_asked(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """--no-index asks neither the default index nor one of the user's variables."""
+    monkeypatch.setenv("UV_DEFAULT_INDEX", f"{index.url}/a")
+    monkeypatch.setenv("UV_EXTRA_INDEX_URL", f"{index.url}/b")
+    index.add("links/tool", "1.0")
+    index.add("a/tool", "2.0")
+    index.add("a/base")
+    options = PypiOptions(no_index=True, find_links=((index.root / "links" / "tool").as_uri(),))
+    found = UvSolver().solve(request("tool", indexes=(), options=options))
+    with pytest.raises(ResolveError, match=r"base was not found") as caught:
+        UvSolver().solve(request("tool", "base", indexes=(), options=options))
+    assert [(package.version, package.index) for package in found] == [("1.0", "")]
+    assert "--find-links" in caught.value.hint
+    assert index.asked == []
+
+
+def test_a_private_page_of_links_gets_its_credentials(index: Index) -> None:
+    """The page and what it links to are fetched with them; the answer and the command line hold none."""
+    index.add("private/tool")
+    page = f"{index.url}/private/tool/"
+    secrets = {page: page.replace("//", f"//{USER}:{PASSWORD}@")}
+    options = PypiOptions(find_links=(page,))
+    found = UvSolver(secrets).solve(request("tool", indexes=(f"{index.url}/a",), options=options))
+    assert names(found) == ["tool 1.0"]
+    assert PASSWORD not in repr(found)
+
+
+@pytest.mark.parametrize("gone", ["folder", "page"])
+def test_links_that_cannot_be_read_are_named(index: Index, gone: str) -> None:
+    """A folder or a page that is not there is a source error with its place."""
+    where = (index.root / "nowhere").as_uri() if gone == "folder" else f"{index.url}/nowhere"
+    with pytest.raises(SourceError, match="nowhere"):
+        UvSolver().solve(request("tool", indexes=(f"{index.url}/a",), options=PypiOptions(find_links=(where,))))
+
+
+def digest(wheel: Path, kind: str = "sha256") -> str:
+    return f"{kind}:{hashlib.new(kind, wheel.read_bytes()).hexdigest()}"
+
+
+def only(*hashes: str) -> PypiOptions:
+    return PypiOptions(hashed=(HashedRequirement(PypiRequirement.parse("tool==1.0"), hashes),))
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha384", "sha512"])
+def test_a_file_with_a_hash_that_is_given_is_taken(index: Index, kind: str) -> None:
+    """Of two wheels that fit it is the one that is listed; a hash the index does not know is computed."""
+    best = index.add("a/tool", tag="cp311-cp311-manylinux_2_17_x86_64")
+    pure = index.add("a/tool")
+    listed = pure if kind == "sha256" else best
+    options = only("sha256:" + "0" * 64, digest(listed, kind)) if kind == "sha256" else only(digest(listed, kind))
+    (found,) = UvSolver().solve(request("tool==1.0", indexes=(f"{index.url}/a",), options=options))
+    assert (found.filename, f"sha256:{found.sha256}") == (listed.name, digest(listed))
+
+
+@pytest.mark.parametrize("kind", ["sha256", "sha512"])
+def test_a_file_with_another_hash_is_refused(index: Index, kind: str) -> None:
+    """Package, file, what was expected and what was found are in the message, whatever kind of hash it is."""
+    wheel = index.add("a/tool")
+    expected = f"{kind}:" + "0" * (64 if kind == "sha256" else 128)
+    with pytest.raises(ResolveError) as caught:
+        UvSolver().solve(request("tool==1.0", indexes=(f"{index.url}/a",), options=only(expected)))
+    for part in ("'tool 1.0'", expected, f"{wheel.name}: found {digest(wheel, kind)}"):
+        assert part in caught.value.message
+
+
+def test_a_host_is_trusted_where_that_is_asked_for(index: Index, tmp_path: Path, stage: Path) -> None:
+    """A certificate that nobody knows stops resolving and installing, and a trusted host does neither."""
+    index.add("a/tool")
+    with tls(index.root, tmp_path) as (url, _):
+        asked = request(
+            "tool",
+            indexes=(),
+            arch=arch_of(os.uname().sysname, os.uname().machine),
+            python=PYTHON,
+            options=PypiOptions(find_links=(f"{url}/a/tool/",), no_index=True),
+        )
+        with pytest.raises(SourceError, match="certificate"):
+            UvSolver().solve(asked)
+        trusted = replace(asked.options, trusted_hosts=("localhost",))
+        found = UvSolver().solve(replace(asked, options=trusted))
+        shutil.rmtree(tmp_path / "cache")
+        with pytest.raises(PackageError, match="certificate"):
+            UvInstaller().install(found, stage, tmp_path / "final", Reporter())
+        UvInstaller().install(found, stage, tmp_path / "final", Reporter(), trusted=("localhost",))
+    assert installed(stage) == ["tool-1.0.dist-info"]
+
+
+@pytest.mark.parametrize("kind", ["folder", "page"])
+def test_what_links_gave_is_installed(index: Index, stage: Path, tmp_path: Path, kind: str) -> None:
+    """A wheel of a folder and one of a page are fetched from there with a cold cache; another file is refused."""
+    wheel = index.add("links/tool")
+    where = wheel.parent.as_uri() if kind == "folder" else f"{index.url}/links/tool/"
+    asked = request(
+        "tool",
+        indexes=(),
+        arch=arch_of(os.uname().sysname, os.uname().machine),
+        python=PYTHON,
+        options=PypiOptions(find_links=(where,), no_index=True),
+    )
+    packages = UvSolver().solve(asked)
+    shutil.rmtree(tmp_path / "cache")
+    UvInstaller().install(packages, stage, tmp_path / "final", Reporter())
+    assert installed(stage) == ["tool-1.0.dist-info"]
+    index.add("links/tool", requires=("other",))
+    shutil.rmtree(tmp_path / "cache")
+    shutil.rmtree(next(stage.glob("lib/python3.*/site-packages/tool-1.0.dist-info")))
+    with pytest.raises(PackageError, match="is not the file that was resolved"):
+        UvInstaller().install(packages, stage, tmp_path / "final", Reporter())
 
 
 # Failing ---------------------------------------------------------------------------------------------------------

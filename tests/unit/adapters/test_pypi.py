@@ -8,16 +8,14 @@ from typing import Any
 
 import pytest
 
+from metaflow_extensions.netflix_ext.adapters.pylock import annotated, packages_of
 from metaflow_extensions.netflix_ext.adapters.pypi import (
     UvSolver,
-    annotated,
     check_links,
     compile_arguments,
-    distribution_version,
-    packages_of,
-    stub_wheel,
     uv_platform,
 )
+from metaflow_extensions.netflix_ext.adapters.stubs import distribution_version, stub_wheel
 from metaflow_extensions.netflix_ext.adapters.uv_program import (
     Asked,
     complaint,
@@ -34,6 +32,7 @@ from metaflow_extensions.netflix_ext.engine.errors import (
     SourceError,
     ToolError,
 )
+from metaflow_extensions.netflix_ext.engine.options import HashedRequirement, PypiOptions
 from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage, virtual_packages
 from metaflow_extensions.netflix_ext.engine.ports import PypiRequest
 from metaflow_extensions.netflix_ext.engine.requirement import PypiRequirement
@@ -44,6 +43,7 @@ def request(
     provided: tuple[tuple[str, str], ...] = (),
     indexes: tuple[str, ...] = ("default",),
     arch: str = "linux-64",
+    options: PypiOptions | None = None,
 ) -> PypiRequest:
     return PypiRequest(
         requirements=tuple(PypiRequirement.parse(text) for text in requirements),
@@ -52,6 +52,7 @@ def request(
         python="3.11.7",
         arch=arch,
         virtual=virtual_packages(arch),
+        options=options or PypiOptions(),
     )
 
 
@@ -91,6 +92,18 @@ def test_no_index_is_named_on_the_command_line() -> None:
     assert "secret-name" not in text
 
 
+def test_options_are_arguments_and_links_are_not() -> None:
+    """Pages of links may hold credentials; what else is said beside requirements goes on the command line."""
+    options = PypiOptions(
+        pre=True, no_index=True, trusted_hosts=("a.example", "b.example:8"), find_links=("https://u:p@c.example",)
+    )
+    found = compile_arguments(request("q", options=options))
+    assert found[len(compile_arguments(request("q"))) :] == [
+        *("--prerelease", "allow", "--no-index"),
+        *("--allow-insecure-host", "a.example", "--allow-insecure-host", "b.example:8"),
+    ]
+
+
 # Links -----------------------------------------------------------------------------------------------------------
 
 
@@ -115,9 +128,9 @@ def test_a_link_to_a_wheel_of_another_platform_is_refused() -> None:
         check_links(request("p @ https://x.example/p-1-cp311-cp311-win_amd64.whl"))
 
 
-def test_a_link_to_what_conda_supplies_is_refused() -> None:
+def test_a_link_to_what_is_there_already_is_refused() -> None:
     """Two files for one distribution cannot both be meant."""
-    with pytest.raises(ResolveError, match=r"conda supplies 1\.0"):
+    with pytest.raises(ResolveError, match=r"1\.0 of it is there already, from conda or from the environment"):
         check_links(request("p @ https://x.example/p-1-py3-none-any.whl", provided=(("P", "1.0"),)))
 
 
@@ -175,6 +188,51 @@ def test_a_faulty_package_is_one_error_that_says_where(package: Any, error: type
     """A lock that cannot be used is refused with the path of the fault."""
     with pytest.raises(error, match=message):
         packages_of({"packages": [package]}, request())
+
+
+def hashed(*hashes: str, name: str = "p") -> PypiOptions:
+    return PypiOptions(hashed=(HashedRequirement(PypiRequirement(name), hashes),))
+
+
+def test_of_several_wheels_one_whose_hash_is_given_is_taken() -> None:
+    """The best wheel gives way to the one that is named; hashes of other names say nothing."""
+    files = ["p-1-py3-none-any.whl", "p-1-cp311-cp311-manylinux_2_17_x86_64.whl"]
+    digests = ["12" * 32, "34" * 32]
+    wheels = [wheel(file, hashes={"sha256": digest}) for file, digest in zip(files, digests, strict=True)]
+    lock = {"packages": [{"name": "p", "version": "1", "wheels": wheels}]}
+    for options, expected in [
+        (hashed(f"sha256:{digests[0]}"), files[0]),
+        (hashed(*(f"sha256:{digest}" for digest in digests)), files[1]),
+        (hashed(f"sha256:{digests[0]}", name="q"), files[1]),
+    ]:
+        assert packages_of(lock, request(options=options))[0].filename == expected
+
+
+def test_a_file_whose_hash_is_not_given_is_refused_with_both() -> None:
+    """Package, version, file, expected and found are told; many expected ones are cut."""
+    lock = {"packages": [{"name": "p", "version": "1", "wheels": [wheel("p-1-py3-none-any.whl")]}]}
+    with pytest.raises(ResolveError) as caught:
+        packages_of(lock, request(options=hashed(*(f"sha256:{digit * 64}" for digit in "54321"))))
+    assert caught.value.message.splitlines() == [
+        f"'p 1' has no file with a hash that is given: expected sha256:{'1' * 64}, sha256:{'2' * 64}, "
+        f"sha256:{'3' * 64} and 2 more",
+        f"  p-1-py3-none-any.whl: found sha256:{'ab' * 32}",
+    ]
+    assert caught.value.hint
+
+
+@pytest.mark.parametrize(("given", "hashes"), [(f"sha512:{'1' * 128}", {"sha256": "ab" * 32}), ("sha256:00", {})])
+def test_what_only_bytes_can_tell_is_left_open(given: str, hashes: dict[str, str]) -> None:
+    """A hash of another kind, or a file without one, is not refused before its bytes are looked at."""
+    lock = {"packages": [{"name": "p", "version": "1", "wheels": [wheel("p-1-py3-none-any.whl", hashes=hashes)]}]}
+    assert packages_of(lock, request(options=hashed(given)))[0].filename == "p-1-py3-none-any.whl"
+
+
+def test_pages_of_links_are_no_indexes() -> None:
+    """What they have given names no index, whatever slash or credentials uv writes."""
+    text = "a==1\n    # from https://u:p@links.example/x\nb==1\n    # from https://one.example/\n"
+    found = annotated(text, ["https://one.example"], ["https://links.example/x/"])
+    assert found == {"a": "", "b": "https://one.example"}
 
 
 def test_annotations_tell_the_index_of_each_name() -> None:
@@ -268,6 +326,7 @@ CONFLICT = """warning: something else
 
 hint: Wheels are available for `q`
 """
+THERE = "Already there, from conda or from the environment to extend, and never replaced"
 OLDER = """  \u00d7 No solution found when resolving dependencies:
   ╰─▶ Because only q<2 is available
       and you require q>=2, we can conclude that it is over.
@@ -299,12 +358,12 @@ def explained(stderr: str, asking: PypiRequest) -> ExtensionError:
 
 
 @pytest.mark.parametrize("stderr", [CONFLICT, OLDER])
-def test_a_conflict_says_what_conda_supplies(stderr: str) -> None:
-    """Of conda's distributions only those in the explanation are named."""
+def test_a_conflict_says_what_is_there_already(stderr: str) -> None:
+    """Of the distributions that are there only those in the explanation are named."""
     error = explained(stderr, request("q>=2", provided=(("q", "1.5"), ("r", "3"))))
     assert isinstance(error, ResolveError)
     assert error.message.startswith("for linux-64 (glibc 2.28), Python 3.11.7: Because only")
-    assert error.message.endswith("Supplied by conda, and never replaced: q 1.5.")
+    assert error.message.endswith(f"{THERE}: q 1.5.")
 
 
 @pytest.mark.parametrize(
@@ -332,6 +391,30 @@ def test_each_failure_has_its_kind(stderr: str, kind: type[ExtensionError], part
     assert part in error.message
     assert "pw" not in str(error)
     assert error.hint
+
+
+def test_a_page_of_links_is_told_from_an_index() -> None:
+    """A page that cannot be read is named as what it is, without its credentials."""
+    stderr = (
+        "error: Failed to read `--find-links` URL: https://u:pw@l.example/x\n"
+        "  cause: Failed to fetch: `https://u:pw@l.example/x`\n"
+    )
+    asking = request("q", indexes=("https://i.example",), options=PypiOptions(find_links=("https://l.example/x",)))
+    error = explained(stderr, asking)
+    assert isinstance(error, SourceError)
+    assert error.message.startswith("what --find-links names, https://l.example/x cannot be used")
+    assert "pw" not in str(error)
+
+
+def test_without_an_index_the_links_are_to_blame() -> None:
+    """Who has said --no-index is not told to look at indexes."""
+    stderr = (
+        "error: No solution found when resolving dependencies\n"
+        "  cause: Because q was not found in the provided package locations and you require q, it is over.\n"
+    )
+    error = explained(stderr, request("q", indexes=(), options=PypiOptions(no_index=True)))
+    assert isinstance(error, ResolveError)
+    assert "only what --find-links names" in error.hint
 
 
 @pytest.mark.parametrize(

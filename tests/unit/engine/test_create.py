@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,8 @@ from tests.fakes import FakeInstaller, creator
 from tests.unit.engine.test_create import ENVIRONMENT
 
 class Stuck(FakeInstaller):
-    def install(self, packages, stage, final, report):
-        super().install(packages, stage, final, report)
+    def install(self, packages, stage, final, report, **more):
+        super().install(packages, stage, final, report, **more)
         print("in the middle", flush=True)
         time.sleep(60)
 
@@ -140,6 +141,16 @@ def test_a_machine_that_cannot_is_told(environment: object, glibc: str, who: str
 def test_a_machine_that_can_is_not_refused(environment: object) -> None:
     """A wheel of several tags needs the oldest of them; a name that looks like a tag is none."""
     check_machine(environment, FakeMachine(glibc="2.27"))  # type: ignore[arg-type]
+
+
+def test_trusted_hosts_reach_those_who_fetch(prefixes: PrefixFolder) -> None:
+    """A host that was trusted when the environment was resolved is so when its wheels are fetched."""
+    spec = {**ENVIRONMENT.spec, "options": {"trusted_hosts": ["h.example"]}}
+    wheels = FakeInstaller()
+
+    create(replace(ENVIRONMENT, spec=spec), creator(prefixes, wheels=wheels), Reporter())
+
+    assert ["h.example"] == wheels.trusted
 
 
 def test_of_two_creators_one_builds(prefixes: PrefixFolder) -> None:

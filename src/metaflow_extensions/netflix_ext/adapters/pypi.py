@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-import io
 import os
 import re
 import sys
 import tempfile
-import zipfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
 
 from ..engine.errors import InputError, ResolveError, ToolError
 from ..engine.package import PypiPackage
 from ..engine.platform import VirtualPackage, check_arch
 from ..engine.ports import PypiRequest
 from ..engine.requirement import PypiRequirement
-from ..engine.secret import has_credentials, redact, strip_credentials
+from ..engine.secret import has_credentials, redact
 from ..engine.wheel_tags import best_wheel, number_pair, target_tags
 from .process import Finished
+from .pylock import FROM_SOURCE, annotated, filename_of, packages_of, parsed, unlisted
+from .stubs import distribution_version, stub_wheel
 from .uv_program import (
     Asked,
     complaint,
     default_index,
-    digest_of,
+    digests_of,
     find_uv,
     indexes_environment,
     misfit,
@@ -41,23 +40,17 @@ from .uv_program import (
     with_credentials,
 )
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
-
 _GLIBC = (17, 28, *range(31, 41))  # the manylinux targets that uv 0.9 to 0.13 know
 _NO_EXTRA = re.compile(r"warning: The package `([^\s`\[]+)[^`]*` does not have an extra named `([^`]+)`")
 _PASSES = 4
-_FROM_SOURCE = "building from source is not supported yet in this version"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
-    """One question to uv: what is asked, and how the distributions of conda are given."""
+    """One question to uv: what is asked, and the lines of constraints, stand-ins among them."""
 
     request: PypiRequest
-    constraints: Mapping[str, str]
+    constraints: tuple[str, ...]
     environment: Mapping[str, str]
 
 
@@ -100,7 +93,7 @@ class UvSolver:
             lock = self._until_extras_are_known(request, provided, folder)
             found = packages_of(lock, request)
         found = tuple(package for package in found if package.name not in provided)
-        return tuple(self._hashed(package) for package in self._with_index(request, found))
+        return tuple(self._hashed(package, request) for package in self._with_index(request, found))
 
     def _uv(self) -> str:
         return self._program or find_uv()
@@ -132,11 +125,16 @@ class UvSolver:
             }
             real = {name: provided[name] for name in sorted(known) if name in provided}
             stdout, stderr = self._compile(
-                _Call(request=request, constraints=lines, environment=self._environment(request)), real
+                _Call(
+                    request=request,
+                    constraints=(*lines.values(), *self._lines(request.options.constraints)),
+                    environment=self._environment(request),
+                ),
+                real,
             )
             missing = {canonicalize_name(name) for name, _ in _NO_EXTRA.findall(stderr)} & (provided.keys() - known)
             if not missing:
-                return _parsed(stdout)
+                return parsed(stdout)
             known |= missing
         raise ToolError(f"uv keeps asking for extras of {', '.join(sorted(missing))}", "report this")
 
@@ -151,17 +149,21 @@ class UvSolver:
         return finished.stdout, finished.stderr
 
     def _run(self, call: _Call, arguments: list[str]) -> Finished:
-        lines = [_line(requirement, self._secrets) for requirement in call.request.requirements]
+        links = (with_credentials(url, self._secrets) for url in call.request.options.find_links)
+        lines = [*self._lines(call.request.requirements), *(f"--find-links {url}" for url in links)]
         with tempfile.TemporaryDirectory(prefix="metaflow-uv-") as scratch:
             if call.constraints:
                 path = Path(scratch, "constraints.txt")
-                path.write_text("".join(f"{line}\n" for line in call.constraints.values()), encoding="utf-8")
+                path.write_text("".join(f"{line}\n" for line in call.constraints), encoding="utf-8")
                 # An argument hides the variable, and the user's own constraints are to hold as well.
                 files = [str(path), *os.environ.get("UV_CONSTRAINT", "").split()]
                 arguments = [*arguments, *(part for file in files for part in ("--constraints", file))]
             return run_uv(
                 self._uv(), arguments, environment=call.environment, text="".join(f"{line}\n" for line in lines)
             )
+
+    def _lines(self, requirements: Iterable[PypiRequirement]) -> list[str]:
+        return [_line(requirement, self._secrets) for requirement in requirements]
 
     def _environment(self, request: PypiRequest) -> dict[str, str]:
         found = {}
@@ -180,30 +182,44 @@ class UvSolver:
     def _with_index(self, request: PypiRequest, packages: tuple[PypiPackage, ...]) -> tuple[PypiPackage, ...]:
         """Say of each package which index it came from; uv's lock does not.
 
-        Only where there are several does it cost a second, warm call.
+        Only where there are several does it cost a second, warm call. What a page of links or a folder of archives has
+        given came from no index.
         """
-        if len(set(request.indexes)) < 2:
+        links = request.options.find_links
+        if request.options.no_index:
+            return tuple(replace(package, index="") for package in packages)
+        if len(set(request.indexes)) < 2 and not links:
             only = request.indexes[0] if request.indexes else "default"
             return tuple(replace(package, index=only if package.index else "") for package in packages)
         pins = tuple(
             PypiRequirement(package.name, specifier=f"=={package.version}") for package in packages if package.index
         )
         call = _Call(
-            request=replace(request, requirements=pins), constraints={}, environment=self._environment(request)
+            request=replace(request, requirements=pins), constraints=(), environment=self._environment(request)
         )
         arguments = [*compile_arguments(request), "--format", "requirements.txt", "--no-annotate", "--no-deps"]
         finished = self._run(call, [*arguments, "--emit-index-annotation"])
-        indexes = annotated(finished.stdout, request.indexes)
+        indexes = annotated(finished.stdout, request.indexes, links)
         return tuple(
             replace(package, index=indexes.get(package.name, "")) if package.index else package for package in packages
         )
 
-    def _hashed(self, package: PypiPackage) -> PypiPackage:
-        """Return *package* with its SHA-256, from its bytes where neither the index nor uv gave one."""
-        if package.sha256:
+    def _hashed(self, package: PypiPackage, request: PypiRequest) -> PypiPackage:
+        """Return *package* with its SHA-256, and check it against the hashes that are asked for.
+
+        Its bytes are fetched only where neither the index nor uv gave a SHA-256, or hashes are of another kind alone.
+        """
+        allowed = request.options.hashes_of(package.name)
+        if package.sha256 and (not allowed or f"sha256:{package.sha256}" in allowed):
             return package
-        sha256, size = digest_of(with_credentials(package.url, self._secrets))
-        return replace(package, sha256=sha256, size=size)
+        kinds = {text.partition(":")[0] for text in allowed}
+        url = with_credentials(package.url, self._secrets)
+        digests, size = digests_of(url, ("sha256", *sorted(kinds - {"sha256"})), request.options.trusted_hosts)
+        found = [f"{kind}:{digest}" for kind, digest in digests.items()]
+        if allowed and allowed.isdisjoint(found):
+            shown = ", ".join(text for text in found if text.partition(":")[0] in kinds)
+            raise unlisted(f"{package.name} {package.version}", {package.filename: shown}, allowed)
+        return replace(package, sha256=digests["sha256"], size=size)
 
 
 def uv_platform(arch: str, virtual: Sequence[VirtualPackage]) -> str:
@@ -226,10 +242,14 @@ def uv_platform(arch: str, virtual: Sequence[VirtualPackage]) -> str:
 
 def compile_arguments(request: PypiRequest) -> list[str]:
     """Return the arguments that every question to uv for *request* shares; requirements come by standard input."""
+    options = request.options
     return [
         *("pip", "compile", "-", "--no-header", "--no-build"),
         *("--python", sys.executable, "--python-version", request.python),
         *("--python-platform", uv_platform(request.arch, request.virtual)),
+        *(("--prerelease", "allow") if options.pre else ()),
+        *(("--no-index",) if options.no_index else ()),
+        *(word for host in options.trusted_hosts for word in ("--allow-insecure-host", host)),
     ]
 
 
@@ -242,69 +262,22 @@ def check_links(request: PypiRequest) -> None:
             continue
         if requirement.name in provided:
             raise ResolveError(
-                f"'{requirement.name}' is asked for by a direct link, and conda supplies {provided[requirement.name]}",
-                "ask only one of the two for it",
+                f"'{requirement.name}' is asked for by a direct link, and {provided[requirement.name]} of it is there "
+                "already, from conda or from the environment to extend",
+                "leave one of the two out",
             )
-        filename = _filename(requirement.url)
+        filename = filename_of(requirement.url)
         if not filename.endswith(".whl") or urlsplit(requirement.url).scheme not in ("http", "https", "file"):
             raise InputError(
-                f"'{requirement.name} @ {redact(requirement.url)}' is no link to a wheel, and {_FROM_SOURCE}",
+                f"'{requirement.name} @ {redact(requirement.url)}' is no link to a wheel, and {FROM_SOURCE}",
                 "build it to a wheel and link to that (http, https or file), or name a version of an index",
             )
         if best_wheel([filename], tags) is None:
             raise misfit(requirement.name, filename, request)
 
 
-def packages_of(lock: Mapping[str, Any], request: PypiRequest) -> tuple[PypiPackage, ...]:
-    """Return the wheel of each package of a pylock (PEP 751): of several, the one that fits the target best.
-
-    *index* is set to ``default`` where the file came from an index and is empty for a direct link. Raises
-    ResolveError for a package without a fitting wheel, ToolError where the lock is not what uv writes.
-    """
-    tags = target_tags(request.python, request.arch, request.virtual)
-    found = []
-    for number, package in enumerate(_field(lock, "packages", list, "pylock", default=[])):
-        where = f"pylock.packages[{number}]"
-        name = canonicalize_name(_field(package, "name", str, where))
-        entries = _entries(package, where)
-        if not entries:
-            raise ResolveError(f"'{name}' has no wheel, and {_FROM_SOURCE}", "ask for a version that has wheels")
-        best = best_wheel(entries, tags)
-        if best is None:
-            raise misfit(name, ", ".join(sorted(entries)), request)
-        place, entry = entries[best]
-        hashes = _field(entry, "hashes", dict, place, default={})
-        found.append(
-            PypiPackage(
-                name=name,
-                version=_field(package, "version", str, where, default="") or best.split("-")[1],
-                filename=best,
-                url=_location(entry, place),
-                sha256=_field(hashes, "sha256", str, f"{place}.hashes", default=""),
-                size=_field(entry, "size", int, place, default=0),
-                index="default" if "wheels" in package else "",
-            )
-        )
-    return tuple(sorted(found, key=lambda one: one.name))
-
-
-def annotated(text: str, indexes: Sequence[str]) -> dict[str, str]:
-    """Read ``--emit-index-annotation``: the index of each name, ``default`` for one that is not in *indexes*."""
-    clean = {strip_credentials(index).rstrip("/"): index for index in indexes}
-    found: dict[str, str] = {}
-    name = ""
-    for line in text.splitlines():
-        head = re.match(r"([A-Za-z0-9][\w.\-]*)==", line)
-        source = re.match(r"\s+# from (\S+)", line)
-        if head:
-            name = str(canonicalize_name(head.group(1)))
-        elif source and name:
-            found[name] = clean.get(strip_credentials(source.group(1)).rstrip("/"), "default")
-    return found
-
-
 def _provided(request: PypiRequest) -> dict[str, str]:
-    """Return name and PEP 440 version of what conda supplies; a version that cannot be read so is left out."""
+    """Return name and PEP 440 version of what is there already; a version that cannot be read so is left out."""
     pairs = ((str(canonicalize_name(name)), distribution_version(text)) for name, text in request.provided)
     return {name: version for name, version in sorted(pairs) if version}
 
@@ -314,84 +287,3 @@ def _line(requirement: PypiRequirement, secrets: Mapping[str, str]) -> str:
     if url and not has_credentials(url):
         requirement = replace(requirement, url=with_credentials(url, secrets))
     return str(requirement)
-
-
-def _parsed(text: str) -> Mapping[str, Any]:
-    try:
-        found: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ToolError(f"uv's answer cannot be read: {error}", "check `uv --version`: 0.9 or newer") from error
-    return found
-
-
-def _entries(package: Mapping[str, Any], where: str) -> dict[str, tuple[str, Mapping[str, Any]]]:
-    """Return place and table of each wheel of *package*, by file name."""
-    found = {}
-    for number, wheel in enumerate(_field(package, "wheels", list, where, default=[])):
-        place = f"{where}.wheels[{number}]"
-        found[_field(wheel, "name", str, place, default="") or _filename(_location(wheel, place))] = (place, wheel)
-    archive = _field(package, "archive", dict, where, default={})
-    if archive:
-        filename = _filename(_location(archive, f"{where}.archive"))
-        if filename.endswith(".whl"):
-            found[filename] = (f"{where}.archive", archive)
-    return found
-
-
-def _location(entry: Mapping[str, Any], where: str) -> str:
-    url = _field(entry, "url", str, where, default="")
-    if url:
-        return strip_credentials(url.partition("#")[0])
-    return Path(_field(entry, "path", str, where)).resolve().as_uri()
-
-
-def _filename(url: str) -> str:
-    return unquote(urlsplit(url).path.rpartition("/")[2])
-
-
-def _field(table: Any, key: str, kind: type, where: str, **default: Any) -> Any:
-    if not isinstance(table, dict):
-        raise ToolError(f"uv's answer: {where} is no table", "check `uv --version`: 0.9 or newer")
-    if key not in table and "default" in default:
-        return default["default"]
-    value = table.get(key)
-    if not isinstance(value, kind):
-        raise ToolError(f"uv's answer: {where}.{key} is {value!r}, not {kind.__name__}", "check `uv --version`")
-    return value
-
-
-def distribution_version(text: str) -> str:
-    """Return conda's version as PEP 440 writes it: as it is, else its leading numbers, else empty."""
-    candidates = (text, text.replace("_", "."), (re.match(r"\d+(?:\.\d+)*", text) or [""])[0])
-    for candidate in candidates:
-        try:
-            return str(Version(candidate))
-        except InvalidVersion:
-            continue
-    return ""
-
-
-def stub_wheel(folder: Path, name: str, version: str) -> Path:
-    """Return the stand-in for *name* at *version* in *folder*, written aside and renamed where it is not there yet."""
-    stem = f"{re.sub(r'[-_.]+', '_', name)}-{version}"
-    path = folder.resolve() / f"{stem}-py3-none-any.whl"
-    if path.exists():
-        return path
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".stub-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(_content(stem, name, version))
-    os.replace(aside, path)
-    return path
-
-
-def _content(stem: str, name: str, version: str) -> bytes:
-    files = {
-        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
-        "WHEEL": "Wheel-Version: 1.0\nGenerator: metaflow-netflixext\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
-    }
-    record = "".join(f"{stem}.dist-info/{file},,\n" for file in (*files, "RECORD"))
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for file, text in {**files, "RECORD": record}.items():
-            archive.writestr(zipfile.ZipInfo(f"{stem}.dist-info/{file}"), text)
-    return buffer.getvalue()

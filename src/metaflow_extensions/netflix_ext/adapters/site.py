@@ -48,9 +48,18 @@ class UvInstaller:
         self._secrets = secrets
         self._program = program
 
-    def install(self, packages: tuple[PypiPackage, ...], stage: Path, final: Path, report: Reporter) -> None:
+    def install(
+        self,
+        packages: tuple[PypiPackage, ...],
+        stage: Path,
+        final: Path,
+        report: Reporter,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> None:
         """Add *packages* to the prefix *stage*, with *final* as the path that scripts name.
 
+        The certificates of the *trusted* hosts are not checked: every file is known by its hash.
         Raises PackageError where a file cannot be fetched or is not the one resolved, CreateError else.
         """
         if not packages:
@@ -60,12 +69,12 @@ class UvInstaller:
             raise CreateError(f"{stage} has no bin/python to put wheels in place for", "ask for python from conda")
         task = f"install {len(packages)} wheels in {final.name}"
         report.started(task, len(packages))
-        self._put(packages, python)
+        self._put(packages, python, trusted)
         retarget(stage, final, packages)
         report.advanced(task, len(packages))
         report.finished(task, f"{len(packages)} wheels")
 
-    def _put(self, packages: tuple[PypiPackage, ...], python: Path) -> None:
+    def _put(self, packages: tuple[PypiPackage, ...], python: Path, trusted: Sequence[str]) -> None:
         program = self._program or find_uv()
         default = ""
         if any(package.index == "default" for package in packages):
@@ -77,6 +86,7 @@ class UvInstaller:
             arguments = [
                 *("pip", "install", "--python", str(python.absolute()), "--no-deps", "--break-system-packages"),
                 *("--preview-features", "pylock", "-r", str(lock)),
+                *(word for host in trusted for word in ("--allow-insecure-host", host)),
             ]
             environment = self._environment(packages)
             # From the scratch folder, so that no project's settings apply: they may hold constraints too.

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import os
 import re
+import ssl
 import sys
 import threading
 from collections.abc import Mapping, Sequence
@@ -257,7 +258,7 @@ def translated(complaint: Complaint, asked: Asked) -> ExtensionError:
     if absent:
         return absent
     told = (hint.partition(" By default, uv will only")[0] for hint in complaint.hints if "--no-build" not in hint)
-    message = "\n".join([f"for {target_of(asked.request)}: {text}", *map(redact, told), *_from_conda(text, asked)])
+    message = "\n".join([f"for {target_of(asked.request)}: {text}", *map(redact, told), *_there(text, asked)])
     return ResolveError(message, _advice(text, unbuilt, asked))
 
 
@@ -271,9 +272,13 @@ def _refusal(refused: re.Match[str], text: str) -> SourceError:
 
 def _broken_index(text: str, request: PypiRequest) -> SourceError:
     urls = [strip_credentials(url.rstrip(".,:;)")) for url in _URL.findall(text)]
-    known = [strip_credentials(index).rstrip("/") for index in request.indexes if index != "default"]
+    sources = (*(index for index in request.indexes if index != "default"), *request.options.find_links)
+    known = [strip_credentials(source).rstrip("/") for source in sources]
     named = [index for index in known if any(url.startswith(index) for url in urls)]
-    who = f"the index {redact(named[0])}" if named else "an index or a link"
+    links = {strip_credentials(link).rstrip("/") for link in request.options.find_links}
+    who = "an index or a link"
+    if named:
+        who = f"{'what --find-links names,' if named[0] in links else 'the index'} {redact(named[0])}"
     return SourceError(
         f"{who} cannot be used: {text}",
         "check the URL and the network (a proxy, a VPN, credentials), then run the command again",
@@ -298,8 +303,8 @@ def _absent_index(text: str, asked: Asked) -> SourceError | None:
     return None
 
 
-def _from_conda(text: str, asked: Asked) -> list[str]:
-    """Return the sentence that says which names of *text* are conda's."""
+def _there(text: str, asked: Asked) -> list[str]:
+    """Return the sentence that says which names of *text* are those of what is there."""
     named = [
         f"{name} {version}"
         for name, version in asked.provided
@@ -307,38 +312,47 @@ def _from_conda(text: str, asked: Asked) -> list[str]:
     ]
     if not named:
         return []
-    return [f"Supplied by conda, and never replaced: {', '.join(named)}."]
+    return [f"Already there, from conda or from the environment to extend, and never replaced: {', '.join(named)}."]
 
 
 def _advice(text: str, unbuilt: bool, asked: Asked) -> str:
     if any(name in text for name in asked.real):
         return (
-            f"an extra of {', '.join(asked.real)} is asked for, which conda supplies without extras: ask for the "
-            "packages of that extra by name"
+            f"an extra of {', '.join(asked.real)} is asked for, which is there already, without its extras: ask for "
+            "the packages of that extra by name"
         )
-    if _from_conda(text, asked):
-        return "change the constraint, or the version that conda is asked for, or take both from PyPI"
+    if _there(text, asked):
+        return "change the constraint, or the version that conda is asked for or that the environment to extend has"
     if unbuilt:
         return "building from source is not supported yet in this version: ask for a version that has wheels"
+    if _UNKNOWN.search(text) and asked.request.options.no_index:
+        return (
+            "with --no-index only what --find-links names is looked at: check that it has the package, and its spelling"
+        )
     if _UNKNOWN.search(text):
         return "check the spelling of the name, and that the index that has it is among the sources"
     return "loosen a constraint, or choose another Python or platform"
 
 
-def digest_of(url: str) -> tuple[str, int]:
-    """Return the SHA-256 and the size of the file at *url* (credentials allowed). Raises SourceError."""
-    digest, size = hashlib.sha256(), 0
+def digests_of(url: str, kinds: Sequence[str], trusted: Sequence[str] = ()) -> tuple[dict[str, str], int]:
+    """Return the hashes of those *kinds* and the size of the file at *url* (credentials allowed). Raises SourceError.
+
+    The certificates of the *trusted* hosts are not checked.
+    """
+    digests, size = {kind: hashlib.new(kind) for kind in kinds}, 0
     try:
-        with closing(_opened(url, timeout=30)) as response:
+        with closing(_opened(url, timeout=30, trusted=trusted)) as response:
             while block := response.read(_BLOCK):
-                digest.update(block)
+                for digest in digests.values():
+                    digest.update(block)
                 size += len(block)
     except (OSError, ValueError) as error:
         raise SourceError(
-            f"the index gives no SHA-256 for {redact(url)}, and the file cannot be fetched to compute it: {error}",
-            "check that the file can be downloaded, or use an index that gives hashes",
+            f"the {' and '.join(kinds)} of {redact(url)} must be computed from its bytes, and it cannot be "
+            f"fetched: {error}",
+            "check that the file can be downloaded, or use an index that gives hashes, and SHA-256 in what you ask for",
         ) from error
-    return digest.hexdigest(), size
+    return {kind: digest.hexdigest() for kind, digest in digests.items()}, size
 
 
 def status_of(url: str) -> int:
@@ -353,7 +367,7 @@ def status_of(url: str) -> int:
         return 0
 
 
-def _opened(url: str, timeout: float) -> IO[bytes]:
+def _opened(url: str, timeout: float, trusted: Sequence[str] = ()) -> IO[bytes]:
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https", "file"):
         raise ValueError(f"'{parts.scheme}' is no scheme that is read")
@@ -363,5 +377,9 @@ def _opened(url: str, timeout: float) -> IO[bytes]:
         request.add_unredirected_header(
             "Authorization", f"Basic {base64.b64encode(unquote(userinfo).encode()).decode()}"
         )
-    response: IO[bytes] = urlopen(request, timeout=timeout)  # noqa: S310
+    context = None
+    if parts.scheme == "https" and {parts.hostname, host} & set(trusted):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    response: IO[bytes] = urlopen(request, timeout=timeout, context=context)  # noqa: S310
     return response

@@ -122,7 +122,8 @@ def _build(
         conda, wheels = at_hand(environment, creator.archives, report, note)
         creator.conda.install(conda, stage, final, report)
         if wheels:
-            creator.wheels.install(wheels, stage, final, report)
+            trusted = environment.spec.get("options", {}).get("trusted_hosts", ())
+            creator.wheels.install(wheels, stage, final, report, trusted=trusted)
         creator.byte_code.link(stage, (*environment.conda, *environment.pypi))
         variables = creator.activator.variables(stage, final)
         marker = {"id": list(environment.env_id), "variables": dict(variables)}

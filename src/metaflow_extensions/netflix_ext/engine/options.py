@@ -49,6 +49,10 @@ class PypiOptions:
     pre: bool = False
     no_index: bool = False
 
+    def hashes_of(self, name: str) -> frozenset[str]:
+        """Return the hashes that the distribution *name* (canonical) may have; nothing where any will do."""
+        return frozenset(text for item in self.hashed if item.requirement.name == name for text in item.hashes)
+
     def joined(self, other: PypiOptions) -> PypiOptions:
         """Return what holds where both are said; sources keep their order."""
         return PypiOptions(

@@ -1,0 +1,157 @@
+"""What uv answers: the wheels in its pylock.toml (PEP 751), and which index each of them came from."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
+
+from ..engine.errors import ResolveError, ToolError
+from ..engine.package import PypiPackage
+from ..engine.ports import PypiRequest
+from ..engine.secret import strip_credentials
+from ..engine.wheel_tags import best_wheel, target_tags
+from .uv_program import misfit
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+FROM_SOURCE = "building from source is not supported yet in this version"
+_SHOWN = 3
+
+_Entries = dict[str, tuple[str, Mapping[str, Any]]]
+
+
+def parsed(text: str) -> Mapping[str, Any]:
+    """Return the tables of a lock; raise ToolError where it is no TOML."""
+    try:
+        found: dict[str, Any] = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ToolError(f"uv's answer cannot be read: {error}", "check `uv --version`: 0.9 or newer") from error
+    return found
+
+
+def packages_of(lock: Mapping[str, Any], request: PypiRequest) -> tuple[PypiPackage, ...]:
+    """Return the wheel of each package of a pylock (PEP 751): of several, the one that fits the target best.
+
+    *index* is set to ``default`` where the file came from an index or a page of links, and is empty for a direct link.
+    Raises ResolveError for a package without a fitting wheel, or without one among the files whose hashes are given;
+    ToolError where the lock is not what uv writes.
+    """
+    tags = target_tags(request.python, request.arch, request.virtual)
+    found = []
+    for number, package in enumerate(_field(lock, "packages", list, "pylock", default=[])):
+        where = f"pylock.packages[{number}]"
+        name = canonicalize_name(_field(package, "name", str, where))
+        entries = _entries(package, where)
+        if not entries:
+            raise ResolveError(f"'{name}' has no wheel, and {FROM_SOURCE}", "ask for a version that has wheels")
+        version = _field(package, "version", str, where, default="")
+        entries = _allowed(entries, request.options.hashes_of(name), f"{name} {version}".strip())
+        best = best_wheel(entries, tags)
+        if best is None:
+            raise misfit(name, ", ".join(sorted(entries)), request)
+        place, entry = entries[best]
+        found.append(
+            PypiPackage(
+                name=name,
+                version=version or best.split("-")[1],
+                filename=best,
+                url=_location(entry, place),
+                sha256=_sha256(place, entry),
+                size=_field(entry, "size", int, place, default=0),
+                index="default" if "wheels" in package else "",
+            )
+        )
+    return tuple(sorted(found, key=lambda one: one.name))
+
+
+def _allowed(entries: _Entries, hashes: Collection[str], who: str) -> _Entries:
+    """Return those that *hashes* name; all of them where only their bytes can tell, or nothing is said."""
+    named = {file: entry for file, entry in entries.items() if f"sha256:{_sha256(*entry)}" in hashes}
+    found = {file: f"sha256:{_sha256(*entry)}" for file, entry in entries.items() if _sha256(*entry)}
+    if hashes and not named and len(found) == len(entries) and all(text.startswith("sha256:") for text in hashes):
+        raise unlisted(who, found, hashes)
+    return named or entries
+
+
+def unlisted(who: str, found: Mapping[str, str], hashes: Collection[str]) -> ResolveError:
+    """Return the error for a package (*who*: name and version) whose files (*found*: their hashes) are not allowed."""
+    expected = sorted(hashes)
+    lines = [f"  {file}: found {digest}" for file, digest in sorted(found.items())[:_SHOWN]]
+    more = f" and {len(expected) - _SHOWN} more" if len(expected) > _SHOWN else ""
+    return ResolveError(
+        "\n".join(
+            [f"'{who}' has no file with a hash that is given: expected {', '.join(expected[:_SHOWN])}{more}", *lines]
+        ),
+        "the file is not the one whose hash was written down: write that of a file you trust, or the version it is of",
+    )
+
+
+def annotated(text: str, indexes: Sequence[str], links: Sequence[str] = ()) -> dict[str, str]:
+    """Read ``--emit-index-annotation``: the index of each name.
+
+    It is empty for one of *links*, which are no indexes, and ``default`` for one that is in neither.
+    """
+    clean = {strip_credentials(link).rstrip("/"): "" for link in links}
+    clean.update({strip_credentials(index).rstrip("/"): index for index in indexes})
+    found: dict[str, str] = {}
+    name = ""
+    for line in text.splitlines():
+        head = re.match(r"([A-Za-z0-9][\w.\-]*)==", line)
+        source = re.match(r"\s+# from (\S+)", line)
+        if head:
+            name = str(canonicalize_name(head.group(1)))
+        elif source and name:
+            found[name] = clean.get(strip_credentials(source.group(1)).rstrip("/"), "default")
+    return found
+
+
+def _entries(package: Mapping[str, Any], where: str) -> _Entries:
+    """Return place and table of each wheel of *package*, by file name."""
+    found = {}
+    for number, wheel in enumerate(_field(package, "wheels", list, where, default=[])):
+        place = f"{where}.wheels[{number}]"
+        found[_field(wheel, "name", str, place, default="") or filename_of(_location(wheel, place))] = (place, wheel)
+    archive = _field(package, "archive", dict, where, default={})
+    if archive:
+        filename = filename_of(_location(archive, f"{where}.archive"))
+        if filename.endswith(".whl"):
+            found[filename] = (f"{where}.archive", archive)
+    return found
+
+
+def _location(entry: Mapping[str, Any], where: str) -> str:
+    url = _field(entry, "url", str, where, default="")
+    if url:
+        return strip_credentials(url.partition("#")[0])
+    return Path(_field(entry, "path", str, where)).resolve().as_uri()
+
+
+def _sha256(place: str, entry: Mapping[str, Any]) -> str:
+    hashes = _field(entry, "hashes", dict, place, default={})
+    found: str = _field(hashes, "sha256", str, f"{place}.hashes", default="")
+    return found
+
+
+def filename_of(url: str) -> str:
+    """Return the name of the file at *url*."""
+    return unquote(urlsplit(url).path.rpartition("/")[2])
+
+
+def _field(table: Any, key: str, kind: type, where: str, **default: Any) -> Any:
+    if not isinstance(table, dict):
+        raise ToolError(f"uv's answer: {where} is no table", "check `uv --version`: 0.9 or newer")
+    if key not in table and "default" in default:
+        return default["default"]
+    value = table.get(key)
+    if not isinstance(value, kind):
+        raise ToolError(f"uv's answer: {where}.{key} is {value!r}, not {kind.__name__}", "check `uv --version`")
+    return value

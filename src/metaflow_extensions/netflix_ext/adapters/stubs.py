@@ -1,0 +1,49 @@
+"""Stand-ins for distributions that are there already: wheels of a name and a version, and nothing else."""
+
+from __future__ import annotations
+
+import io
+import os
+import re
+import tempfile
+import zipfile
+from pathlib import Path
+
+from packaging.version import InvalidVersion, Version
+
+
+def distribution_version(text: str) -> str:
+    """Return conda's version as PEP 440 writes it: as it is, else its leading numbers, else empty."""
+    candidates = (text, text.replace("_", "."), (re.match(r"\d+(?:\.\d+)*", text) or [""])[0])
+    for candidate in candidates:
+        try:
+            return str(Version(candidate))
+        except InvalidVersion:
+            continue
+    return ""
+
+
+def stub_wheel(folder: Path, name: str, version: str) -> Path:
+    """Return the stand-in for *name* at *version* in *folder*, written aside and renamed where it is not there yet."""
+    stem = f"{re.sub(r'[-_.]+', '_', name)}-{version}"
+    path = folder.resolve() / f"{stem}-py3-none-any.whl"
+    if path.exists():
+        return path
+    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".stub-")
+    with os.fdopen(handle, "wb") as file:
+        file.write(_content(stem, name, version))
+    os.replace(aside, path)
+    return path
+
+
+def _content(stem: str, name: str, version: str) -> bytes:
+    files = {
+        "METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        "WHEEL": "Wheel-Version: 1.0\nGenerator: metaflow-netflixext\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+    }
+    record = "".join(f"{stem}.dist-info/{file},,\n" for file in (*files, "RECORD"))
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for file, text in {**files, "RECORD": record}.items():
+            archive.writestr(zipfile.ZipInfo(f"{stem}.dist-info/{file}"), text)
+    return buffer.getvalue()
