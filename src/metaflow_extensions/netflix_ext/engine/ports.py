@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -82,8 +82,19 @@ class CondaInstaller(Protocol):
 class WheelInstaller(Protocol):
     """Puts wheels in place. Raises PackageError where bytes are not those resolved, CreateError else."""
 
-    def install(self, packages: tuple[PypiPackage, ...], stage: Path, final: Path, report: Reporter) -> None:
-        """Add *packages* to the prefix *stage*, with *final* as the path that files name."""
+    def install(
+        self,
+        packages: tuple[PypiPackage, ...],
+        stage: Path,
+        final: Path,
+        report: Reporter,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> None:
+        """Add *packages* to the prefix *stage*, with *final* as the path that files name.
+
+        The certificates of the *trusted* hosts are not checked; bytes are.
+        """
         ...
 
 
