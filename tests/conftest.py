@@ -6,6 +6,9 @@ import os
 
 import pytest
 
+from tests.servers.fixtures import azure_server, gs_server, identity, s3_server
+
+__all__ = ["azure_server", "gs_server", "identity", "s3_server"]
 _OURS = ("METAFLOW_CONDA_", "CONDA_", "_METAFLOW_")
 
 

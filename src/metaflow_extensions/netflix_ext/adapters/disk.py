@@ -12,6 +12,7 @@ from pathlib import Path
 
 _POLL_SECONDS = 0.05
 _PATIENCE_SECONDS = 2.0
+_LONGEST = 200  # names of files have at most 255 bytes
 
 
 def write(path: Path, data: bytes, *, overwrite: bool = True) -> None:
@@ -19,21 +20,27 @@ def write(path: Path, data: bytes, *, overwrite: bool = True) -> None:
 
     Raises OSError; then nothing of the new content is left behind.
     """
+    with aside(path, overwrite=overwrite) as written:
+        # Not forced to the disk: after a power cut a damaged document is resolved again, a damaged prefix made
+        # again, and an fsync behind thousands of new links takes as long as making them.
+        written.write_bytes(data)
+
+
+@contextlib.contextmanager
+def aside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
+    """Yield an empty file beside *path*; rename it into place when the block is left in peace, else remove it."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
-    handle = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+    written = path.with_name(f".{path.name[:_LONGEST]}.{secrets.token_hex(8)}")
+    os.close(os.open(written, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
     try:
-        with os.fdopen(handle, "wb") as file:
-            # Not forced to the disk: after a power cut a damaged document is resolved again, a damaged prefix made
-            # again, and an fsync behind thousands of new links takes as long as making them.
-            file.write(data)
+        yield written
         if overwrite:
-            os.replace(aside, path)
-            return
-        _put_there(aside, path)
+            os.replace(written, path)
+        else:
+            _put_there(written, path)
     finally:
         with contextlib.suppress(FileNotFoundError):
-            os.unlink(aside)
+            os.unlink(written)
 
 
 def _put_there(aside: Path, path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..engine.errors import StoreError
@@ -37,7 +37,7 @@ class FolderStore:
             return False
         except OSError as error:
             raise StoreError(f"'{self._root / key}' cannot be read: {error.strerror}", _ACCESS) from error
-        with source, path.open("wb") as target:
+        with source, disk.aside(path) as written, written.open("wb") as target:
             shutil.copyfileobj(source, target, _BLOCK)
         return True
 
@@ -50,6 +50,22 @@ class FolderStore:
             disk.write(path, data, overwrite=overwrite)
         except OSError as error:
             raise StoreError(f"'{path}' cannot be written: {error.strerror}", _ACCESS) from error
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store the bytes of the file *path*, whole or not at all; what is there stays."""
+        target = self._root / check_key(key)
+        if target.exists():
+            return
+        with path.open("rb") as source:
+            try:
+                with disk.aside(target, overwrite=False) as written, written.open("wb") as file:
+                    shutil.copyfileobj(source, file, _BLOCK)
+            except OSError as error:
+                raise StoreError(f"'{target}' cannot be written: {error.strerror}", _ACCESS) from error
+
+    def present(self, keys: Iterable[str]) -> set[str]:
+        """Return those of *keys* that have bytes."""
+        return {key for key in keys if (self._root / check_key(key)).is_file()}
 
     def list(self, prefix: str) -> Iterator[str]:
         """Yield the keys below the folder *prefix*, one level: sub-folders end in ``/``."""

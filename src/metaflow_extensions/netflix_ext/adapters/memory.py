@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from ..engine.layout import check_key
@@ -27,8 +27,18 @@ class MemoryStore:
 
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*; without *overwrite* what is there stays."""
-        if check_key(key) not in self._items or overwrite:
-            self._items[key] = bytes(data)
+        if overwrite:
+            self._items[check_key(key)] = bytes(data)
+        else:
+            self._items.setdefault(check_key(key), bytes(data))
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store the bytes of the file *path*; what is there stays."""
+        self.put(key, path.read_bytes())
+
+    def present(self, keys: Iterable[str]) -> set[str]:
+        """Return those of *keys* that have bytes."""
+        return {key for key in keys if check_key(key) in self._items}
 
     def where(self, key: str) -> str:
         """Return how messages name the place of *key*."""

@@ -99,18 +99,32 @@ class WheelInstaller(Protocol):
 
 
 class Store(Protocol):
-    """Key to bytes; keys are relative, ``/``-separated. Raises StoreError."""
+    """Key to bytes; keys are relative, ``/``-separated. Several threads may use it. Raises StoreError."""
 
     def get(self, key: str) -> bytes | None:
         """Return the bytes under *key*, or None."""
         ...
 
     def copy(self, key: str, path: Path) -> bool:
-        """Write the bytes under *key*, however many, to the file *path*; tell whether there are any."""
+        """Write the bytes under *key*, however many, to the file *path*, whole or not at all; tell whether there are any.
+
+        Raises OSError where *path* cannot be written.
+        """
         ...
 
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*, whole or not at all; without *overwrite* what is there stays."""
+        ...
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store the bytes of the file *path*, whole or not at all; what is there stays.
+
+        Raises OSError where *path* cannot be read.
+        """
+        ...
+
+    def present(self, keys: Iterable[str]) -> set[str]:
+        """Return those of *keys* that have bytes, with few requests where many of them have."""
         ...
 
     def list(self, prefix: str) -> Iterator[str]:

@@ -1,0 +1,115 @@
+"""Programs that serve: started on free ports of loopback, waited for, stopped by their process id."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+_PATIENCE_SECONDS = 30.0
+_GRACE_SECONDS = 3.0
+
+
+class AbsentError(Exception):
+    """This machine cannot run the server; the text says what is missing."""
+
+
+@dataclass(frozen=True)
+class StoreServer:
+    """A datastore that is served: what Metaflow must know to use it.
+
+    ``variables`` are for other processes; ``attributes`` are (module, name, value) that Metaflow has read from
+    them when it was imported, for this one.
+    """
+
+    kind: str
+    root: str
+    variables: Mapping[str, str]
+    attributes: Sequence[tuple[str, str, Any]] = ()
+    without_credentials: Mapping[str, str] = field(default_factory=dict)
+
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process use it until the test is over."""
+        for name, value in self.variables.items():
+            monkeypatch.setenv(name, value)
+        for module, name, value in self.attributes:
+            monkeypatch.setattr(f"{module}.{name}", value)
+
+
+@dataclass
+class Running:
+    """A program that serves."""
+
+    process: subprocess.Popen[bytes]
+    log: Path
+
+    def tail(self) -> str:
+        return self.log.read_text(errors="replace")[-2000:]
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            try:
+                self.process.wait(_GRACE_SECONDS)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+
+
+@contextlib.contextmanager
+def running(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> Iterator[Running]:
+    """Start *command*, wait until *ready* says so, and stop it at the end; what it says goes to *log*."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
+        )
+    found = Running(process, log)
+    try:
+        limit = time.monotonic() + _PATIENCE_SECONDS
+        while not ready():
+            if process.poll() is not None or time.monotonic() > limit:
+                state = "ended" if process.poll() is not None else "does not answer"
+                raise RuntimeError(f"{command[0]} {state}; it said:\n{found.tail()}")
+            time.sleep(0.05)
+        yield found
+    finally:
+        found.stop()
+
+
+def listens(port: int) -> bool:
+    """Tell whether somebody listens on *port* of loopback."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def free_port() -> int:
+    """Return a port of loopback that nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def free_ports(count: int, apart: int) -> int:
+    """Return the first of *count* ports in a row that nobody uses, neither them nor those *apart* above."""
+    for _ in range(200):
+        first = random.randrange(12_000, 22_000 - count)
+        if all(_bindable(port) for offset in (0, apart) for port in range(first + offset, first + offset + count)):
+            return first
+    raise RuntimeError("no free ports were found")
+
+
+def _bindable(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
