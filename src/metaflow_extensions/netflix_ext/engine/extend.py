@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
 
 from .ask import Ask
 from .errors import InputError
@@ -32,42 +33,38 @@ def extend(
     nothing, `resolve` answers with *base* itself. Raises InputError where *ask* wants another Python.
     """
     _check_python(base, ask.python)
-    spec = EnvSpec.from_dict(base.spec, ":".join(base.env_id[:2]))
+    ask = replace(ask, conda=clean_conda(ask.conda), conda_only=clean_conda(ask.conda_only), pypi=clean_pypi(ask.pypi))
     have = _distributions(base, names)
-    needs = {
-        name: version
-        for name, version in surroundings.needs.items()
-        if not _brings(have, PypiRequirement.from_pair(name, version))
-    }
+    needs = [pair for pair in surroundings.needs.items() if not _meets_need(base, have, pair)]
     conda = [item for item in (*ask.conda, *ask.conda_only) if not _has(base.conda, item)]
     pypi = [item for item in ask.pypi if not _brings(have, item)]
-    if not (needs or conda or pypi or ask.virtual or ask.options.hashed or ask.options.constraints):
+    virtual = _new_virtual(base, ask)
+    if not (needs or conda or pypi or virtual or ask.options.hashed or ask.options.constraints):
         return None
-    pypi_only = spec.kind == PYPI_ONLY and not ask.conda
-    for pair in needs.items():
-        if pypi_only:
-            pypi.append(PypiRequirement.from_pair(*pair))
-        else:
-            conda.append(CondaRequirement.from_pair(*pair))
+    spec = EnvSpec.from_dict(base.spec, ":".join(base.env_id[:2]))
+    if spec.kind == PYPI_ONLY and set(conda) <= set(ask.conda_only):
+        pypi += [PypiRequirement.from_pair(*pair) for pair in needs]
+    else:
+        conda += [CondaRequirement.from_pair(*pair) for pair in needs]
     return _request(base, spec, Extension(base=base, conda=tuple(conda), pypi=tuple(pypi)), ask, surroundings, gpu)
 
 
 def _request(
     base: ResolvedEnvironment, spec: EnvSpec, extension: Extension, ask: Ask, surroundings: Surroundings, gpu: bool
 ) -> Request:
+    # What the base came from goes before what is merely configured here.
+    own_channels, own_indexes = sources(ask, replace(surroundings, channels=()))
     channels, indexes = sources(ask, surroundings)
     given = virtual_for(Ask(virtual=ask.virtual), replace(surroundings, virtual={}), arch=base.env_id.arch, gpu=gpu)
     virtual = {package.name: package for package in (*_virtual(base), *given)}
-    conda_only = set(ask.conda_only)
-    extension = replace(extension, conda=clean_conda(extension.conda), pypi=clean_pypi(extension.pypi))
     whole = EnvSpec.make(
         python=spec.python,
-        conda=(*spec.conda, *(item for item in extension.conda if item not in conda_only)),
+        conda=(*spec.conda, *(item for item in extension.conda if item not in ask.conda_only)),
         pypi=(*spec.pypi, *extension.pypi),
-        channels=(*(channel for channel in channels), *spec.channels),
-        indexes=(*indexes, *spec.indexes) if spec.pypi or extension.pypi else (),
+        channels=(*own_channels, *spec.channels, *channels),
+        indexes=(*own_indexes[: len(ask.indexes)], *spec.indexes, *indexes) if spec.pypi or extension.pypi else (),
         virtual=tuple(virtual.values()),
-        conda_only=(*spec.conda_only, *clean_conda(ask.conda_only)),
+        conda_only=(*spec.conda_only, *ask.conda_only),
         options=spec.options.joined(ask.options),
         base=base.env_id.full_id,
     )
@@ -84,16 +81,44 @@ def clone(base: ResolvedEnvironment, *, arch: str) -> Request:
     return Request(spec=replace(spec, virtual=virtual, base=""), arch=arch)
 
 
+def _new_virtual(base: ResolvedEnvironment, ask: Ask) -> tuple[VirtualPackage, ...]:
+    """Return what *ask* says of the machine beyond what *base* was resolved for; raise InputError where it is less."""
+    there = {package.name: package for package in _virtual(base)}
+    new = tuple(package for package in ask.virtual if package != there.get(package.name))
+    for package in new:
+        known = there.get(package.name)
+        if known is not None and not satisfies(package.version, f">={known.version}"):
+            raise InputError(
+                f"{package.name} {package.version} is asked for, and the environment to extend was resolved for "
+                f"{known.version}: its packages may need that",
+                "leave it out, or resolve the requirements of that environment anew, in one of their own",
+            )
+    return new
+
+
 def _virtual(base: ResolvedEnvironment) -> tuple[VirtualPackage, ...]:
     return tuple(VirtualPackage.parse(*text.split("=", 1)) for text in base.virtual)
 
 
 def _check_python(base: ResolvedEnvironment, python: str | None) -> None:
-    if python is not None and not surely(base.python_version, python):
+    if python is not None and not _python_fits(base.python_version, python):
         raise InputError(
             f"Python {python} is asked for, and the environment to extend has {base.python_version}",
             "leave the version of Python out, or resolve an environment of its own",
         )
+
+
+def _python_fits(version: str, constraint: str) -> bool:
+    """Tell whether *version* meets *constraint*, in the form of `requirement.python_constraint`."""
+    groups = [
+        [part if part[0] in "<>=!~" else f"=={part}" for part in text.split(",")] for text in constraint.split("|")
+    ]
+    return any(SpecifierSet(",".join(parts)).contains(version, prereleases=True) for parts in groups)
+
+
+def _meets_need(base: ResolvedEnvironment, have: Mapping[str, tuple[str, str]], need: tuple[str, str]) -> bool:
+    """Tell whether *base* has what Metaflow needs: as a distribution, or where that cannot be told, as a package."""
+    return _brings(have, PypiRequirement.from_pair(*need)) or _has(base.conda, CondaRequirement.from_pair(*need))
 
 
 def _distributions(base: ResolvedEnvironment, names: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -110,7 +135,10 @@ def _brings(have: Mapping[str, tuple[str, str]], requirement: PypiRequirement) -
     version, url = have[requirement.name]
     if requirement.url:
         return requirement.url == url
-    return SpecifierSet(requirement.specifier).contains(version, prereleases=True)
+    try:
+        return SpecifierSet(requirement.specifier).contains(Version(version), prereleases=True)
+    except InvalidVersion:  # a conda package may have one that PyPI cannot
+        return not requirement.specifier
 
 
 def _has(packages: Iterable[CondaPackage], requirement: CondaRequirement) -> bool:
