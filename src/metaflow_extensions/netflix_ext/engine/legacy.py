@@ -138,7 +138,9 @@ def _archive(fields: _Fields) -> _Archive:
         raise fields.wrong("filename", f"'{stem}' cannot be the name of a package's file")
     cached = {name: _cache_key(info, fields) for name, info in fields.object("cache_info").items()}
     hashes = _hashes(fields)
-    having = [name for name in (own, *_FORMATS[kind]) if name in cached and name in hashes]
+    # A conda archive as its URL has it can be fetched again; of a distribution nothing but a wheel is installed.
+    preferred = (own, *_CONDA) if kind == "conda" else _PYPI
+    having = [name for name in preferred if name in cached and name in hashes]
     chosen = having[0] if having else own
     url = strip_credentials(fields.text("url"))
     file, digest = stem + chosen, hashes.get(chosen, "")

@@ -21,6 +21,7 @@ _VERSION = r"(?:==(?P<version>.*))?"
 _CONDA = re.compile(rf"(?:(?P<channel>[^\s=]+)::)?{_NAME}{_VERSION}", re.ASCII)
 _PYPI = re.compile(rf"{_NAME}(?P<extras>\[[\w\s,.\-]*\])?{_VERSION}", re.ASCII)
 _DIRECT = re.compile(rf"{_NAME}(?P<extras>\[[\w\s,.\-]*\])?\s*@\s*(?P<url>[^\s@]*://\S+?)(?:==)?", re.ASCII)
+_MARKER = re.compile(r"""[\w\s.'"<>=!~()\-]+""")
 _SYS = re.compile(r"(?P<name>__[a-z0-9_]+)==={0,2}(?P<version>\d[\w.]*)(?:=(?P<build>\w+))?", re.ASCII)
 
 _CONDA_PART = re.compile(r"(?P<operator>[<>]=?|[=!]=|~=|=)?\s*(?P<version>\w[\w+!\-]*(?:\.[\w+!\-]+)*)(?P<star>\.?\*)?")
@@ -28,7 +29,7 @@ _CONDA_BUILD = re.compile(r"={0,2}(?P<version>\w[\w.+!\-]*)=(?P<build>[\w*.]+)")
 _NUMBERS = r"(?:\d+!)?\d+(?:\.\d+)*"
 _SUFFIX = r"(?:[-_.]?(?:a|b|c|rc|alpha|beta|pre|preview|post|rev|r|dev)[-_.]?\d*)*(?:\+[a-z0-9]+(?:[.\-_][a-z0-9]+)*)?"
 _PYPI_PART = re.compile(
-    rf"(?P<operator>[<>]=?|[=!]=|~=|===)?\s*(?P<version>{_NUMBERS}(?:\.\*|{_SUFFIX}))", re.IGNORECASE
+    rf"(?P<operator>[<>]=?|===|[=!]=|~=)?\s*(?P<version>{_NUMBERS}(?:\.\*|{_SUFFIX}))", re.IGNORECASE
 )
 _PYTHON_PART = re.compile(r"(?P<operator>[<>]=?|[=!]=|~=)?(?P<version>\d+(?:\.\d+)*)(?P<star>\.\*)?")
 
@@ -162,6 +163,14 @@ def _conda_part(text: str) -> str | None:
 
 
 def _pypi(value: str) -> str | None:
+    value, semicolon, marker = (part.strip() for part in value.partition(" ;" if "://" in value else ";"))
+    if semicolon and not _MARKER.fullmatch(marker):
+        return None
+    said = _without_marker(value)
+    return f"{said} ; {marker}" if said and semicolon else said
+
+
+def _without_marker(value: str) -> str | None:
     direct = _DIRECT.fullmatch(value)
     if direct is not None:
         return f"{_head(direct)} @ {strip_credentials(direct.group('url'))}"

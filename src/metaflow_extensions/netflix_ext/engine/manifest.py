@@ -95,7 +95,7 @@ def pair(value: Any) -> tuple[str, str] | None:
     """Return the (req_id, full_id) that 1.x has written as a list; None where it is anything else."""
     if not isinstance(value, list) or len(value) != 2:
         return None
-    env_id = _env_id(value[0], value[1], "any")
+    env_id = _env_id(value[0], value[1], "linux-64")  # any platform will do
     return (env_id.req_id, env_id.full_id) if env_id is not None else None
 
 
