@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 
-from metaflow_extensions.netflix_ext.engine.ask import ask_of
-from metaflow_extensions.netflix_ext.engine.errors import ResolveError, SourceError
+from metaflow_extensions.netflix_ext.engine.ask import Ask, ask_of
+from metaflow_extensions.netflix_ext.engine.errors import InputError, ResolveError, SourceError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
-from metaflow_extensions.netflix_ext.engine.request import Request, Surroundings, request_for
+from metaflow_extensions.netflix_ext.engine.options import HashedRequirement, PypiOptions
+from metaflow_extensions.netflix_ext.engine.package import CondaPackage
+from metaflow_extensions.netflix_ext.engine.ports import CondaRequest
+from metaflow_extensions.netflix_ext.engine.request import Extension, Request, Surroundings, request_for
+from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement, PypiRequirement
 from metaflow_extensions.netflix_ext.engine.resolve import Resolver, distributions, resolve
-from tests.fakes import PYTHON, FakeCondaSolver, FakePypiSolver, Recorder, conda_package
+from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
+from tests.fakes import PYTHON, FakeCondaSolver, FakePypiSolver, Recorder, conda_package, resolved, wheel
 
 NUMPY = conda_package("numpy", "1.26.4", depends=("python >=3.11",))
 INDEX = {"python": PYTHON, "numpy": NUMPY, "zlib": conda_package("zlib")}
@@ -100,6 +108,117 @@ def test_an_answer_without_python_is_refused() -> None:
 
     with pytest.raises(ResolveError, match="no Python"):
         resolve({asked: "step s"}, resolver(without, FakePypiSolver()), Reporter())
+
+
+def files(pypi: str, *, extends: ResolvedEnvironment | None = None, **words: Any) -> Request:
+    """Return a request for *pypi* with options as a file says them, or the same on top of an environment."""
+    asked = tuple(PypiRequirement.parse(text) for text in pypi.split())
+    whole = request_for(Ask(pypi=asked, **words), Surroundings(python="3.11.*", channels=("c",)), arch="linux-64")
+    return whole if extends is None else replace(whole, extension=Extension(base=extends))
+
+
+def hashed(*hashes: str) -> PypiOptions:
+    return PypiOptions(hashed=(HashedRequirement(PypiRequirement("numpy"), hashes),))
+
+
+HELLO = conda_package("hello")
+
+
+def test_conda_packages_beside_pypi_s_come_along() -> None:
+    """Those that bring no Python are solved with it, and the index is asked for the rest."""
+    conda, pypi = FakeCondaSolver({**INDEX, "hello": HELLO}), FakePypiSolver()
+    asked = files("a", conda_only=(CondaRequirement("hello"),))
+
+    found = resolve({asked: "step s"}, resolver(conda, pypi), Reporter())[asked]
+
+    assert (PYTHON, HELLO) == (next(p for p in found.conda if p.name == "python"), found.conda[0])
+    assert ["a"] == [package.name for package in found.pypi]
+    assert "pypi-only" == asked.spec.kind
+
+
+def test_a_conda_package_that_brings_python_cannot_stand_beside_pypi_s() -> None:
+    """It is told by name, and the others are not blamed."""
+
+    class Bringing(FakeCondaSolver):
+        """Lets `numpy` bring Python."""
+
+        def solve(self, request: CondaRequest) -> tuple[CondaPackage, ...]:
+            found = super().solve(request)
+            return (*found, PYTHON) if NUMPY in found else found
+
+    conda = Bringing({**INDEX, "hello": HELLO})
+    asked = files("a", conda_only=(CondaRequirement("hello"), CondaRequirement("numpy")))
+
+    with pytest.raises(InputError, match="step s, for linux-64: 'numpy' needs conda's Python") as caught:
+        resolve({asked: "step s"}, resolver(conda, FakePypiSolver()), Reporter())
+
+    assert "'hello'" not in str(caught.value)
+    assert "ask for 'numpy' by @conda" in caught.value.hint
+
+
+def test_options_reach_the_index() -> None:
+    """What a file says of how wheels are picked is asked of the solver of wheels."""
+    options = PypiOptions(pre=True, constraints=(PypiRequirement("numpy", specifier="<3"),))
+    asked, pypi = files("a", options=options), FakePypiSolver()
+
+    resolve({asked: "step s"}, resolver(FakeCondaSolver(INDEX), pypi), Reporter())
+
+    assert options == pypi.asked[0].options
+
+
+@pytest.mark.parametrize("extending", [False, True])
+def test_a_constraint_holds_for_what_is_there_already(extending: bool) -> None:
+    """What conda or a base has put there is installed too, though nobody asks the index for it."""
+    options = PypiOptions(constraints=(PypiRequirement("numpy", specifier="<1"),))
+    asked = files("" if extending else "a", options=options, extends=resolved(NUMPY) if extending else None)
+    asked = asked if extending else replace(asked, spec=replace(asked.spec, conda=(CondaRequirement("numpy"),)))
+
+    with pytest.raises(ResolveError, match=r"the constraint 'numpy<1' is not met by numpy 1\.26\.4"):
+        resolve({asked: "step s"}, resolver(FakeCondaSolver(INDEX), FakePypiSolver()), Reporter())
+
+
+@pytest.mark.parametrize(
+    "constraint",
+    [
+        PypiRequirement("numpy", specifier=">=1"),
+        PypiRequirement("numpy", specifier="<1", marker="python_version < '3'"),
+        PypiRequirement("other", specifier="<1"),
+    ],
+    ids=str,
+)
+def test_a_constraint_that_says_nothing_of_it_is_no_obstacle(constraint: PypiRequirement) -> None:
+    """One that is met, one for another Python, and one for what is not there."""
+    asked = files("", options=PypiOptions(constraints=(constraint,)), extends=resolved(NUMPY))
+
+    found = resolve({asked: "step s"}, resolver(FakeCondaSolver(INDEX), FakePypiSolver()), Reporter())
+
+    assert resolved(NUMPY) == found[asked]
+
+
+def test_conda_does_not_stand_in_for_a_file_with_a_hash() -> None:
+    """A hash is never dropped in silence because conda has the package."""
+    asked = files("numpy", options=hashed("sha256:00"))
+    asked = replace(asked, spec=replace(asked.spec, conda=(CondaRequirement("numpy"),)))
+
+    with pytest.raises(ResolveError, match=r"'numpy' is asked for with the hashes .* conda supplies 1\.26\.4"):
+        resolve({asked: "step s"}, resolver(FakeCondaSolver(INDEX), FakePypiSolver()), Reporter())
+
+
+def test_a_wheel_of_the_base_is_held_to_the_hashes_that_are_given() -> None:
+    """The right hash is accepted, and so is what the base was held to; another is refused with both."""
+    held = PypiOptions.to_dict(hashed("sha512:11"))
+    base = resolved(pypi=[wheel("numpy")])
+    again = replace(base, spec={**base.spec, "options": held})
+    parts = resolver(FakeCondaSolver(INDEX), FakePypiSolver())
+
+    for asked in (
+        files("", options=hashed(f"sha256:{wheel('numpy').sha256}"), extends=base),
+        files("", options=hashed("sha512:11"), extends=again),
+    ):
+        assert resolve({asked: "step s"}, parts, Reporter())[asked].pypi == base.pypi
+    refused = files("", options=hashed("sha256:00"), extends=base)
+    with pytest.raises(ResolveError, match=r"numpy-1\.0-py3.* expected sha256:00, found sha256:6e756d"):
+        resolve({refused: "step s"}, parts, Reporter())
 
 
 @pytest.mark.parametrize(

@@ -7,10 +7,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion
 
 from .errors import ExtensionError, InputError, ResolveError, unwritable
 from .events import Reporter
+from .options import PypiOptions
 from .package import CondaPackage, PypiPackage
 from .platform import VirtualPackage, virtual_packages
 from .ports import CondaRequest, CondaSolver, PypiRequest, PypiSolver
@@ -90,6 +93,7 @@ def _solve(request: Request, resolver: Resolver) -> ResolvedEnvironment:
     provided = _provided(conda, resolver.pypi_names())
     _check_apart(conda, wheels, resolver.pypi_names())
     asked = spec.pypi if extension is None else extension.pypi
+    _check_options(request, dict(provided), wheels)
     if asked:
         wheels += resolver.pypi.solve(
             PypiRequest(
@@ -161,6 +165,54 @@ def _check_apart(conda: Iterable[CondaPackage], wheels: Iterable[PypiPackage], n
                     f"extend has from PyPI, as {brought[name].filename}",
                     f"ask for it by @pypi, in a version that agrees with {name} {brought[name].version}",
                 )
+
+
+def _check_options(request: Request, conda: Mapping[str, str], wheels: Iterable[PypiPackage]) -> None:
+    """Raise ResolveError where what is there already breaks a constraint, or is not the file whose hash is given.
+
+    Of all else the solver sees to that. A constraint with a marker or a link is the solver's alone.
+    """
+    spec = request.spec
+    options = spec.options if spec.pypi or request.extension is not None else PypiOptions()
+    there = {**conda, **{str(canonicalize_name(wheel.name)): wheel.version for wheel in wheels}}
+    for item in options.constraints:
+        if item.name in there and not item.marker and not item.url and not _meets(there[item.name], item.specifier):
+            raise ResolveError(
+                f"the constraint '{item}' is not met by {item.name} {there[item.name]}, which is there already, from "
+                "conda or from the environment to extend",
+                "change the constraint, or the version that conda is asked for or that the environment to extend has",
+            )
+    for name in sorted({item.name for item in spec.pypi} & conda.keys()):
+        if options.hashes_of(name):
+            raise ResolveError(
+                f"'{name}' is asked for with the hashes of its files, and conda supplies {conda[name]}, which is no "
+                "such file",
+                "take the hashes out, or leave it out of what conda is asked for",
+            )
+    if request.extension is not None:
+        _check_hashes(options, request.extension.base)
+
+
+def _check_hashes(options: PypiOptions, base: ResolvedEnvironment) -> None:
+    """Raise ResolveError where a wheel of *base* is not one whose hash is given now."""
+    before = PypiOptions.from_dict(base.spec.get("options", {}))
+    for wheel in base.pypi:
+        name = str(canonicalize_name(wheel.name))
+        hashes = options.hashes_of(name)
+        # What the base was held to, it met: perhaps by a hash that only the bytes can tell.
+        if hashes != before.hashes_of(name) and f"sha256:{wheel.sha256}" not in hashes:
+            raise ResolveError(
+                f"the environment to extend has {wheel.filename}, and its hash is not one that is given: expected "
+                f"{', '.join(sorted(hashes))}, found sha256:{wheel.sha256}",
+                "take the hashes out, or resolve an environment of its own",
+            )
+
+
+def _meets(version: str, specifier: str) -> bool:
+    try:
+        return SpecifierSet(specifier).contains(version, prereleases=True)
+    except InvalidVersion:  # conda has versions that PyPI cannot say
+        return True
 
 
 def _provided(packages: Iterable[CondaPackage], names: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
