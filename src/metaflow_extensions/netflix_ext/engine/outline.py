@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from .errors import StoreError
 from .identity import EnvID
+from .resolved import SCHEMA
 from .spec import CONDA_ONLY, MIXED, PYPI_ONLY
 
 _OF_ITSELF = ("by", "on", "extends", "schema")
+# A line break within a text is written as two characters: such a line is a field of a package, whatever texts hold.
+_FIELD = re.compile('\n   "(name|version|build|size)": ([^\n]*)')
+
+_Fields = tuple[str, str, int, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,29 +51,74 @@ class Outline:
     def from_document(cls, document: Mapping[str, Any], env_id: EnvID, where: str) -> Outline:
         """Read the plain values of `ResolvedEnvironment.to_dict`; raise StoreError with *where* in it."""
         try:
-            spec, facts, packages = document["spec"], document["provenance"], (*document["conda"], *document["pypi"])
-            conda = tuple([(item["name"], item["version"], item["build"]) for item in document["conda"]])
-            return cls(
-                env_id=env_id,
-                kind=(MIXED if spec.get("conda") else PYPI_ONLY) if spec.get("pypi") else CONDA_ONLY,
-                python=next((version for name, version, _ in conda if name == "python"), ""),
-                by=str(facts.get("by", "")),
-                on=str(facts.get("on", "")),
-                tools={str(name): str(version) for name, version in facts.items() if name not in _OF_ITSELF},
-                extends=str(facts.get("extends", "")),
-                requirements=_requirements(spec),
-                sources=(
-                    *(f"conda::{channel}" for channel in spec.get("channels", ())),
-                    *(f"pypi::{index}" for index in spec.get("indexes", ())),
-                ),
-                conda=conda,
-                pypi=tuple([(item["name"], item["version"]) for item in document["pypi"]]),
-                size=sum([item.get("size", 0) for item in packages]),
-            )
+            return cls._make(document, _fields(document["conda"]), _fields(document["pypi"]), env_id)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(
                 f"{where}: not an environment document ({error!r})", "remove it, and resolve the environment again"
             ) from None
+
+    @classmethod
+    def skim(cls, data: bytes, env_id: EnvID) -> Outline | None:
+        """Read the document of *env_id* where it has the very form of `ResolvedEnvironment.to_bytes`, else return None.
+
+        Of packages it reads the lines that tell name, version, build and size: as JSON, a document takes three times
+        as long, which is a third of a second for five hundred.
+        """
+        try:
+            text = data.decode("utf-8")
+            facts = text.rindex(',\n "id": ')
+            pypi = text.index(',\n "pypi": ', facts)
+            rest = text.index(',\n "schema": ', pypi)
+            head = json.loads("{" + text[facts + 1 : pypi] + text[rest:])
+            if not text.startswith('{\n "conda": [') or head["schema"] != SCHEMA or head["id"] != list(env_id):
+                return None
+            return cls._make(head, _skimmed(text[:facts]), _skimmed(text[pypi:rest]), env_id)
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError):
+            return None
+
+    @classmethod
+    def _make(cls, head: Mapping[str, Any], conda: list[_Fields], pypi: list[_Fields], env_id: EnvID) -> Outline:
+        spec, facts = head["spec"], head["provenance"]
+        return cls(
+            env_id=env_id,
+            kind=(MIXED if spec.get("conda") else PYPI_ONLY) if spec.get("pypi") else CONDA_ONLY,
+            python=next((version for _, name, _, version in conda if name == "python"), ""),
+            by=str(facts.get("by", "")),
+            on=str(facts.get("on", "")),
+            tools={str(name): str(version) for name, version in facts.items() if name not in _OF_ITSELF},
+            extends=str(facts.get("extends", "")),
+            requirements=_requirements(spec),
+            sources=(
+                *(f"conda::{channel}" for channel in spec.get("channels", ())),
+                *(f"pypi::{index}" for index in spec.get("indexes", ())),
+            ),
+            conda=tuple([(name, version, build) for build, name, _, version in conda]),
+            pypi=tuple([(name, version) for _, name, _, version in pypi]),
+            size=sum([size for _, _, size, _ in (*conda, *pypi)]),
+        )
+
+
+def _fields(packages: Iterable[Mapping[str, Any]]) -> list[_Fields]:
+    return [(item.get("build", ""), item["name"], item.get("size", 0), item["version"]) for item in packages]
+
+
+def _skimmed(section: str) -> list[_Fields]:
+    """Return the same for the packages of a section; raise ValueError where it is not as it must be."""
+    found: list[_Fields] = []
+    build, name, size = "", "", 0
+    for field, value in _FIELD.findall(section):  # sorted, in each package: build, name, size, version
+        if field == "version":
+            found.append((build, name, size, value.strip('",')))
+            build, name, size = "", "", 0
+        elif field == "name":
+            name = value.strip('",')
+        elif field == "build":
+            build = value.strip('",')
+        else:
+            size = int(value.rstrip(","))
+    if "\\" in section or len(found) != section.count("\n  {\n") or not all(item[1] for item in found):
+        raise ValueError(section[:20])
+    return found
 
 
 def _requirements(spec: Mapping[str, Any]) -> tuple[str, ...]:

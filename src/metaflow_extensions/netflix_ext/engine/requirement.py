@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-
-from packaging.markers import InvalidMarker
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, Specifier, SpecifierSet
-from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from typing import TYPE_CHECKING
 
 from .errors import InputError
+
+if TYPE_CHECKING:
+    from packaging.specifiers import Specifier, SpecifierSet
+
+# `packaging` is imported where a requirement is read: it takes a fifth of what showing an environment may take.
 
 _CONDA_NAME = re.compile(r"[a-z0-9_][a-z0-9_.\-]*")
 _CONDA_PART = re.compile(
@@ -110,6 +110,10 @@ class PypiRequirement:
     @classmethod
     def parse(cls, text: str) -> PypiRequirement:
         """Read one PEP 508 requirement."""
+        from packaging.markers import InvalidMarker
+        from packaging.requirements import InvalidRequirement, Requirement
+        from packaging.utils import canonicalize_name
+
         try:
             parsed = Requirement(text)
         except (InvalidRequirement, InvalidMarker) as error:
@@ -150,6 +154,9 @@ class PypiRequirement:
 
 
 def _pypi_version(name: str, text: str) -> str:
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.version import InvalidVersion
+
     if re.match(r"=(?!=)", text):
         text = f"={text}"
     parts = [part.strip() for part in text.split(",") if part.strip()]
@@ -169,6 +176,8 @@ def _specifier(specifiers: SpecifierSet) -> str:
 
 def _spelled(specifier: Specifier) -> str:
     """Return *specifier* with its version as PEP 440 spells it: ``v1.0-RC1`` is ``1.0rc1``."""
+    from packaging.version import Version
+
     if specifier.operator == "===" or specifier.version.endswith(".*"):
         return str(specifier)
     return f"{specifier.operator}{Version(specifier.version)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gc
-import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +18,7 @@ from ..engine.identity import EnvID
 from ..engine.layout import environment_key
 from ..engine.outline import Outline
 from ..engine.ports import Store
-from ..engine.resolved import SCHEMA, ResolvedEnvironment
+from ..engine.resolved import ResolvedEnvironment
 from .workbench import Workbench
 
 LOCAL, SHARED = "local", "shared"
@@ -188,13 +187,10 @@ def _read(store: Store, env_id: EnvID) -> Outline | None:
     data = store.get(key)
     if data is None:
         return None
-    try:
-        document = json.loads(data.decode("utf-8"))
-        if document["schema"] == SCHEMA and document["id"] == list(env_id):
-            return Outline.from_document(document, env_id, store.where(key))
-    except (ValueError, KeyError, TypeError, RecursionError):
-        pass
-    environment = read(store, env_id)  # which reads older forms, too, and knows what to say of others
+    found = Outline.skim(data, env_id)
+    if found is not None:
+        return found
+    environment = read(store, env_id)  # which reads other forms, too, and says what is wrong
     return None if environment is None else _outline(environment)
 
 
