@@ -164,15 +164,16 @@ class Catalog:
             if there.env_id != pointer.env_id:
                 raise final(alias, there)
 
-    def aliases(self) -> Iterator[tuple[Alias, str]]:
-        """Yield every alias with every platform that it has an environment for."""
+    def aliases(self, *, history: bool = True) -> Iterator[tuple[Alias, str]]:
+        """Yield every alias with every platform that it has an environment for; without *history* ours alone."""
         seen = set()
         for store in self.stores:
             for alias, arch in _aliases(store, "envs/aliases/"):
                 if (alias, arch) not in seen:
                     seen.add((alias, arch))
                     yield alias, arch
-        yield from (item for item in self.history.aliases() if item not in seen)
+        if history:
+            yield from (item for item in self.history.aliases() if item not in seen)
 
     def ids(self, arch: str | None = None, req_id: str | None = None) -> Iterator[EnvID]:
         """Yield the id of every environment that a store has a place for, each once; of one platform, of one spec."""
@@ -182,8 +183,9 @@ class Catalog:
                 if env_id not in seen:
                     seen.add(env_id)
                     yield env_id
-        of_old = (env_id for env_id in self.history.ids(arch) if req_id in (None, env_id.req_id))
-        yield from (env_id for env_id in of_old if env_id not in seen)
+        if not (req_id and seen):
+            old = (env_id for env_id in self.history.ids(arch) if req_id in (None, env_id.req_id))
+            yield from (env_id for env_id in old if env_id not in seen)
 
 
 def read(store: Store, env_id: EnvID) -> ResolvedEnvironment | None:

@@ -25,7 +25,7 @@ class ManifestFile:
     """
 
     def __init__(self, folder: Store | None = None, where: str = MANIFEST) -> None:
-        self.fault = ""
+        self.fault: StoreError | None = None
         self._folder = folder
         self._where = where
 
@@ -36,7 +36,7 @@ class ManifestFile:
             data = self._folder.get(MANIFEST) if self._folder is not None else None
             return Manifest.from_bytes(data, self._where) if data is not None else None
         except StoreError as error:
-            self.fault = f"{error.message}; {error.hint}"
+            self.fault = error
             return None
 
 
@@ -52,7 +52,7 @@ class History:
         self._file = manifest
 
     @property
-    def fault(self) -> str:
+    def fault(self) -> StoreError | None:
         """Why the manifest could not be read, where it was asked and could not."""
         return self._file.fault
 

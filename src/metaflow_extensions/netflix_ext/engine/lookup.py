@@ -125,4 +125,4 @@ class Lookup:
     def _with_fault(self, hint: str) -> str:
         """Return *hint*, with what could not be asked."""
         fault = self.catalog.history.fault
-        return f"{hint}. Environments of 1.x were not looked at: {fault}" if fault else hint
+        return f"{hint}. Environments of 1.x were not looked at: {fault.message}; {fault.hint}" if fault else hint

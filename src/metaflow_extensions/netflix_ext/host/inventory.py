@@ -91,8 +91,15 @@ class Inventory:
 
     @cached_property
     def _aliases(self) -> Mapping[EnvID, list[Alias]]:
+        return self._named(self._catalog.aliases(history=False))
+
+    @cached_property
+    def _older_aliases(self) -> Mapping[EnvID, list[Alias]]:
+        return self._named(self._catalog.history.aliases())
+
+    def _named(self, names: Iterable[tuple[Alias, str]]) -> dict[EnvID, list[Alias]]:
         found: dict[EnvID, list[Alias]] = {}
-        for alias, arch in self._catalog.aliases():
+        for alias, arch in names:
             with self._telling():
                 pointer = self._catalog.alias(alias, arch)
                 if pointer is not None:
@@ -114,17 +121,23 @@ class Inventory:
         key = environment_key(env_id)
         known = self._known(
             env_id,
+            legacy=environment.legacy,
             arches={env_id.arch, *(item.arch for item in self._catalog.ids(req_id=env_id.req_id))},
             stores=[name for name, store in self._stores if store.get(key) is not None],
         )
         return Facts(environment=environment, known=known)
 
-    def _known(self, env_id: EnvID, *, arches: Iterable[str], stores: Iterable[str]) -> Known:
+    def _names(self, env_id: EnvID, *, legacy: bool) -> tuple[Alias, ...]:
+        """Return the names of an environment; those of 1.x, which take longer to find, mean nothing but its own."""
+        older = self._older_aliases.get(env_id, ()) if legacy else ()
+        return tuple(sorted({*self._aliases.get(env_id, ()), *older}))
+
+    def _known(self, env_id: EnvID, *, legacy: bool = True, arches: Iterable[str], stores: Iterable[str]) -> Known:
         default = None
         with self._telling():
             default = self._catalog.default_pointer(env_id.req_id, env_id.arch)
         return Known(
-            aliases=tuple(sorted(self._aliases.get(env_id, ()))),
+            aliases=self._names(env_id, legacy=legacy),
             arches=tuple(sorted(arches)),
             default=default is not None and default.env_id == env_id,
             stores=tuple(stores),
@@ -140,6 +153,8 @@ class Inventory:
             created: whether it must be created on this machine
         """
         held, wanted = self._held(), set(arches)
+        if self._catalog.history.fault is not None:
+            self._tell(self._catalog.history.fault)
         by_spec: dict[str, set[str]] = {}
         for env_id in held:
             by_spec.setdefault(env_id.req_id, set()).add(env_id.arch)
@@ -159,7 +174,7 @@ class Inventory:
     def _is_meant(self, env_id: EnvID, named: str, *, created: bool) -> bool:
         if created and env_id not in self._created:
             return False
-        return not named or any(named in str(alias) for alias in self._aliases.get(env_id, ()))
+        return not named or any(named in str(alias) for alias in self._names(env_id, legacy=True))
 
     def _held(self) -> dict[EnvID, list[tuple[str, Store]]]:
         """Return every environment with the stores that have a place for it; what only a manifest has is in none."""
