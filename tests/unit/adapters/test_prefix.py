@@ -138,6 +138,53 @@ def test_a_retry_begins_with_an_empty_folder(tmp_path: Path) -> None:
     assert (outside / "kept").exists()
 
 
+RACE = (
+    "failed to fetch alpha-1-0.conda\nCaused by: failed to rename temp directory /c/.x to /c/alpha-1-0\n"
+    "Caused by: Directory not empty (os error 39)"
+)
+
+
+class Failing(Canned):
+    """A worker that puts a file into the stage, and then fails so many times with *message*."""
+
+    def __init__(self, message: str, times: int) -> None:
+        super().__init__()
+        self.message, self.times, self.calls = message, times, 0
+
+    def request(self, do: str, arguments: Mapping[str, object], **more: Any) -> Any:
+        stage = Path(str(arguments["target"]))
+        assert list(stage.iterdir()) == []
+        (stage / f"of-{self.calls}").touch()
+        self.calls += 1
+        if self.calls <= self.times:
+            raise WorkerError("InstallerError", self.message, {"packages": "/cache"})
+        return super().request(do, arguments, **more)
+
+
+def test_a_package_that_is_just_being_unpacked_is_waited_for(tmp_path: Path) -> None:
+    """A race with what a failed installation still unpacks is run again, twice at most, each time from nothing."""
+    worker, report = Failing(RACE, 2), Kept()
+
+    RattlerInstaller(worker).install((PACKAGE,), tmp_path, Path("/final"), report)
+
+    assert worker.calls == 3
+    assert ["of-2"] == [path.name for path in tmp_path.iterdir()]
+    assert ["started", "finished"] == [entry[0] for entry in report.told]
+
+
+@pytest.mark.parametrize(
+    ("message", "calls"), [(RACE, 3), ("failed to link x\nCaused by: Directory not empty", 1)], ids=["race", "other"]
+)
+def test_a_race_that_does_not_end_is_an_error(tmp_path: Path, message: str, calls: int) -> None:
+    """After the third time it is told, and nothing else is tried again."""
+    worker = Failing(message, 9)
+
+    with pytest.raises(CreateError, match="Directory not empty"):
+        RattlerInstaller(worker).install((PACKAGE,), tmp_path, Path("/final"), Reporter())
+
+    assert worker.calls == calls
+
+
 def test_a_package_without_a_hash_is_refused() -> None:
     """Nothing is installed that cannot be checked, and nothing is asked of the worker."""
     worker = Canned()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -20,8 +21,12 @@ DOWNLOAD = "download conda packages"
 LINK = "link conda packages"
 
 _PATIENCE = 120.0
+# An installation that has failed goes on unpacking for a while; who unpacks the same package then meets its folder.
+_RACE = re.compile(r"failed to rename temp directory[\s\S]*Directory not empty")
+_AGAIN = 2
+_PAUSE = 0.5
 _DISK = re.compile(
-    r"No space left|Read-only file system|Permission denied|Disk quota|Not a directory|Too many open files|"
+    r"No space left|Read-only file system|Permission denied|Disk quota|Directory not empty|Not a directory|Too many open files|"
     r"File name too long|Input/output error|Operation not permitted"
 )
 _MISMATCH = re.compile(r"hash mismatch when extracting (?P<url>\S+) to .*: expected (?P<want>\w+), got (?P<got>\w+)")
@@ -79,25 +84,34 @@ class RattlerInstaller:
                     "ask the owner of the channel to index it again",
                 )
         progress = _Progress(report, packages)
+        asked = {
+            "records": [package_to_dict(package) for package in packages],
+            "target": str(stage),
+            "final": str(final),
+            "packages": str(self._packages.absolute()) if self._packages else "",
+            "secrets": dict(self._secrets),
+            "validation": self._validation,
+            "patience": self._patience,
+        }
         try:
-            self._worker.request(
-                "install",
-                {
-                    "records": [package_to_dict(package) for package in packages],
-                    "target": str(stage),
-                    "final": str(final),
-                    "packages": str(self._packages.absolute()) if self._packages else "",
-                    "secrets": dict(self._secrets),
-                    "validation": self._validation,
-                    "patience": self._patience,
-                },
-                on_event=progress.event,
-                before_retry=lambda: _empty(stage),
-            )
+            self._request(asked, stage, progress)
         except WorkerError as error:
             raise _explained(error, packages, stage) from error
         finally:
             progress.end()
+
+    def _request(self, asked: Mapping[str, object], stage: Path, progress: _Progress) -> None:
+        for again in range(_AGAIN, -1, -1):
+            try:
+                self._worker.request("install", asked, on_event=progress.event, before_retry=lambda: _empty(stage))
+            except WorkerError as error:
+                if not (again and _RACE.search(error.message)):
+                    raise
+                # What two unpack at once is in the cache when the first of them has done it.
+                time.sleep(_PAUSE)
+                _empty(stage)
+            else:
+                return
 
 
 class _Progress:
