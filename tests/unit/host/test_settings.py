@@ -18,6 +18,7 @@ from metaflow_extensions.netflix_ext.host.settings import NAMES, Settings, chann
 CONFIG = Path(host.__file__).parents[1] / "config" / "mfextinit_netflixext.py"
 GLIBC = {"linux-64": (VirtualPackage("__glibc", "2.31"),)}
 DEFAULT_GPU = {arch: (VirtualPackage("__cuda", "12.4"),) for arch in ARCHES if arch.startswith("linux")}
+FOLDERS = {"packages": "packages", "envs": "envs"}
 
 # variable, good value, the field it sets, what it sets it to, its default
 GOOD: list[tuple[str, Any, str, object, object]] = [
@@ -28,6 +29,12 @@ GOOD: list[tuple[str, Any, str, object, object]] = [
     ("CONDA_CHANNEL_ALIAS", "https://a.example/", "channel_alias", "https://a.example", None),
     ("CONDA_ENVS_ROOT", "/some/where", "envs_root", Path("/some/where"), None),
     ("CONDA_LOCALROOT", "/some/where", "local_root", Path("/some/where"), None),
+    ("CONDA_S3ROOT", "s3://b/a/root/", "roots", {"s3": "s3://b/a/root"}, {}),
+    ("CONDA_S3ROOT", "s3://b", "roots", {"s3": "s3://b"}, {}),
+    ("CONDA_AZUREROOT", "box/a/root", "roots", {"azure": "box/a/root"}, {}),
+    ("CONDA_GSROOT", "gs://b/root", "roots", {"gs": "gs://b/root"}, {}),
+    ("CONDA_PACKAGES_DIRNAME", "pk-1.x", "folders", {"packages": "pk-1.x", "envs": "envs"}, FOLDERS),
+    ("CONDA_ENVS_DIRNAME", "_mine", "folders", {"packages": "packages", "envs": "_mine"}, FOLDERS),
     ("CONDA_DEPENDENCY_RESOLVER", "rattler", "pypi", True, True),
     ("CONDA_PYPI_DEPENDENCY_RESOLVER", "none", "pypi", False, True),
     ("CONDA_PYPI_DEPENDENCY_RESOLVER", "uv", "pypi", True, True),
@@ -47,6 +54,14 @@ BAD: list[tuple[str, Any]] = [
     ("CONDA_CHANNEL_ALIAS", "a.example"),
     ("CONDA_ENVS_ROOT", "relative/folder"),
     ("CONDA_LOCALROOT", "relative/folder"),
+    *(
+        ("CONDA_S3ROOT", value)
+        for value in ("b/root", "s3:/b", "s3://", "gs://b", "s3://b//a", "s3://b/../c", "s3://b?c")
+    ),
+    *(("CONDA_AZUREROOT", value) for value in ("azure://b/c", "/b/c", "b//c", "b/./c", "B/c")),
+    *(("CONDA_GSROOT", value) for value in ("s3://b/root", "b/root", "gs:///root")),
+    *(("CONDA_PACKAGES_DIRNAME", value) for value in ("a/b", "..", ".a", "tools", "code", "a b")),
+    *(("CONDA_ENVS_DIRNAME", value) for value in ("a/b", "packages", "tools")),
     ("CONDA_DEPENDENCY_RESOLVER", "mamba"),
     ("CONDA_DEPENDENCY_RESOLVER", 3),
     ("CONDA_PYPI_DEPENDENCY_RESOLVER", "pip"),
@@ -84,6 +99,26 @@ def test_a_bad_value_is_one_error(name: str, value: Any) -> None:
 
     assert f"METAFLOW_{name} is '{value}'" in caught.value.message
     assert caught.value.hint.startswith(f"METAFLOW_{name} may be ")
+
+
+def test_roots_lie_below_those_of_metaflow() -> None:
+    """Where Metaflow's own root of a datastore is known and ours is not, ours lies below it."""
+    found = settings(
+        DATASTORE_SYSROOT_S3="s3://b/metaflow/",
+        DATASTORE_SYSROOT_GS="gs://b",
+        DATASTORE_SYSROOT_AZURE="box/metaflow",
+        CONDA_AZUREROOT="box/ours",
+    )
+
+    assert found.roots == {"s3": "s3://b/metaflow/conda_env", "azure": "box/ours", "gs": "gs://b/conda_env"}
+
+
+def test_a_secret_in_a_root_is_not_told() -> None:
+    """Credentials do not belong into a root: it is refused, and the message masks them."""
+    with pytest.raises(SettingError) as caught:
+        settings(CONDA_S3ROOT="s3://key:s3cret@bucket/root")
+
+    assert "s3cret" not in str(caught.value)
 
 
 def test_every_variable_is_tested() -> None:

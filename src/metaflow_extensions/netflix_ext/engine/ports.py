@@ -106,7 +106,7 @@ class Store(Protocol):
         ...
 
     def copy(self, key: str, path: Path) -> bool:
-        """Write the bytes under *key*, however many, to the file *path*, whole or not at all; tell whether there are any.
+        """Write the bytes under *key*, however many, to the file *path*, whole or not at all; tell if there are any.
 
         Raises OSError where *path* cannot be written.
         """

@@ -11,9 +11,9 @@ from .service import Service
 
 
 def main() -> None:
-    """Answer ``[method, arguments]`` with ``{"result": ...}`` or ``{"error": class, "message": ..., "hint": ...}``."""
-    what, arguments = json.load(sys.stdin)
-    service = Service()
+    """Answer ``[method, arguments, datastore]`` with ``{"result": ...}`` or ``{"error": class, "message": ..., "hint": ...}``."""
+    what, arguments, datastore = json.load(sys.stdin)
+    service = Service(datastore)
     try:
         if what == "resolve":
             result: Any = service.resolve(arguments[0], _echo)

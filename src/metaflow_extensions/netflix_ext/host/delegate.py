@@ -25,10 +25,12 @@ class Delegate:
 
     def __init__(self, launcher: dict[str, str]) -> None:
         self._launcher = launcher
+        self._datastore = "local"
         self._prefixes: dict[str, dict[str, Any]] = {}
 
     def resolve(self, question: dict[str, Any], echo: Any) -> dict[str, Any]:
         """See `service.Service.resolve`; *echo* receives what the other process says, line by line."""
+        self._datastore = str(question["datastore"])
         answer = self._ask("resolve", [question], echo)
         assert isinstance(answer, dict)
         return answer
@@ -61,7 +63,9 @@ class Delegate:
 
     def _ask(self, what: str, arguments: list[Any], echo: Any) -> Any:
         command = [self._launcher["python"], "-m", __package__ + ".answer"]
-        done = process.run(command, environment=self._environment(), text=json.dumps([what, arguments]))
+        done = process.run(
+            command, environment=self._environment(), text=json.dumps([what, arguments, self._datastore])
+        )
         for line in done.stderr.splitlines():
             if echo is not None:
                 echo(line, bold=False)

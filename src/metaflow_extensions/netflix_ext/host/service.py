@@ -25,14 +25,14 @@ from .workbench import Workbench, at
 
 
 class Service:
-    """Answers for one flow; constructing it does nothing."""
+    """Answers for one flow, whose datastore is of the kind *datastore*; constructing it does nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, datastore: str = "local") -> None:
         self._known: dict[EnvID, ResolvedEnvironment] = {}
         self._creating: dict[EnvID, Future[creation.Prefix]] = {}
         self._steps: dict[EnvID, list[str]] = {}
         self._compiled: set[tuple[str, ...]] = set()
-        self._bench = Workbench(lambda *_, **__: None)
+        self._bench = Workbench(lambda *_, **__: None, datastore=datastore)
 
     def resolve(self, question: Mapping[str, Any], echo: progress.Echo) -> dict[str, dict[str, Any]]:
         """Answer `flow.question`: for each step its id (None: disabled) and whether it runs on this machine.
@@ -41,6 +41,7 @@ class Service:
         Raises InputError, SettingError, ResolveError, SourceError; then nothing was written.
         """
         self._bench.echo = echo
+        self._bench.datastore = str(question["datastore"])
         check_envs_root(self._bench.settings.envs_root, Path(question["folder"]))
         found = steps.read(question, self._bench)
         environments = self._resolve_all(found, question["needs"], force=bool(question["force"]))

@@ -24,6 +24,11 @@ NAMES = (
     "CONDA_CHANNEL_ALIAS",
     "CONDA_ENVS_ROOT",
     "CONDA_LOCALROOT",
+    "CONDA_S3ROOT",
+    "CONDA_AZUREROOT",
+    "CONDA_GSROOT",
+    "CONDA_PACKAGES_DIRNAME",
+    "CONDA_ENVS_DIRNAME",
     "CONDA_DEPENDENCY_RESOLVER",
     "CONDA_PYPI_DEPENDENCY_RESOLVER",
     "CONDA_MIXED_DEPENDENCY_RESOLVER",
@@ -33,18 +38,35 @@ NAMES = (
     "CONDA_REMOTE_COMMANDS",
     "CONDA_USE_REMOTE_LATEST",
 )
+# Metaflow's own, below which our roots lie where nothing else is said.
+SYSROOTS = ("DATASTORE_SYSROOT_S3", "DATASTORE_SYSROOT_AZURE", "DATASTORE_SYSROOT_GS")
+ROOT_NAMES = {"s3": "CONDA_S3ROOT", "azure": "CONDA_AZUREROOT", "gs": "CONDA_GSROOT"}
+_BELOW_SYSROOT = "conda_env"
+_ROOTS = {
+    "s3": (r"s3://[^/\s?#@]+(/[^?#]+)?", "s3://BUCKET/PREFIX"),
+    "azure": (r"[a-z0-9$][a-z0-9-]*(/[^?#]+)?", "CONTAINER/PREFIX, without a scheme"),
+    "gs": (r"gs://[^/\s?#@]+(/[^?#]+)?", "gs://BUCKET/PREFIX"),
+}
+_FOLDERS = {"packages": "CONDA_PACKAGES_DIRNAME", "envs": "CONDA_ENVS_DIRNAME"}
+_TAKEN_FOLDERS = ("tools", "code")
 _SYSTEM = {"__glibc": "CONDA_OVERRIDE_GLIBC", "__cuda": "CONDA_OVERRIDE_CUDA", "__osx": "CONDA_OVERRIDE_OSX"}
 _GPU = "12.4"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """The configuration variables of `docs/reference/configuration.md`; ``secrets`` maps clean URLs to full ones."""
+    """The configuration variables of `docs/reference/configuration.md`; ``secrets`` maps clean URLs to full ones.
+
+    ``roots`` are those of environments, by kind of datastore, as far as they are known; ``folders`` the names there of
+    the folders ``packages`` and ``envs``.
+    """
 
     channels: tuple[str, ...]
     channel_alias: str | None
     envs_root: Path
     local_root: Path | None
+    roots: Mapping[str, str]
+    folders: Mapping[str, str]
     index: str
     pypi: bool
     mixed: bool
@@ -61,12 +83,13 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     channels = _list("CONDA_CHANNELS", values) or _split(environ.get("CONDA_CHANNELS", "")) or ("conda-forge",)
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
     _choice("CONDA_DEPENDENCY_RESOLVER", values, ("rattler",))
-    _folder("CONDA_LOCALROOT", values)
     urls = [url.rstrip("/") for url in (*channels, index or "", alias or "") if has_credentials(url)]
     return Settings(
         channels=tuple(channel_name(channel) for channel in channels),
         channel_alias=strip_credentials(alias) if alias else None,
         local_root=_folder("CONDA_LOCALROOT", values),
+        roots={kind: root for kind in _ROOTS if (root := _root(kind, values))},
+        folders=_folders(values),
         envs_root=_folder("CONDA_ENVS_ROOT", values)
         or Path(platformdirs.user_cache_dir("metaflow-netflixext")) / "envs",
         index=strip_credentials(index) if index else DEFAULT_INDEX,
@@ -148,6 +171,31 @@ def _folder(name: str, values: Mapping[str, Any]) -> Path | None:
     if not path.is_absolute():
         raise _bad(name, text, "an absolute path of a folder (it is made where there is none)")
     return path
+
+
+def _root(kind: str, values: Mapping[str, Any]) -> str | None:
+    """Return the root of environments in a kind of datastore: what is said, else a folder below Metaflow's own root."""
+    name = ROOT_NAMES[kind]
+    text = _text(name, values).rstrip("/")
+    if not text:
+        sysroot = _text(f"DATASTORE_SYSROOT_{kind.upper()}", values).rstrip("/")
+        return f"{sysroot}/{_BELOW_SYSROOT}" if sysroot else None
+    pattern, may_be = _ROOTS[kind]
+    parts = text.partition("://")[2].split("/") if "://" in text else text.split("/")
+    if not re.fullmatch(pattern, text) or any(part in ("", ".", "..") for part in parts):
+        raise _bad(name, _text(name, values), may_be)
+    return text
+
+
+def _folders(values: Mapping[str, Any]) -> Mapping[str, str]:
+    found: dict[str, str] = {}
+    for usual, name in _FOLDERS.items():
+        text = _text(name, values) or usual
+        if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", text) or text in (*_TAKEN_FOLDERS, *found.values()):
+            taken = ", ".join(f"'{word}'" for word in (*_TAKEN_FOLDERS, *found.values()))
+            raise _bad(name, text, f"the name of one folder, of letters, digits, '_', '-' and '.', and none of {taken}")
+        found[usual] = text
+    return found
 
 
 def _trust(name: str, values: Mapping[str, Any]) -> Trust:

@@ -17,27 +17,35 @@ from ..adapters.machine import LocalMachine
 from ..adapters.prefixes import PrefixFolder
 from ..engine.catalog import Catalog
 from ..engine.create import Creator
+from ..engine.errors import SettingError
 from ..engine.history import MANIFEST, ManifestFile
+from ..engine.ports import Store
+from ..engine.renamed import RenamedStore
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
-from .settings import Settings, user
+from .settings import ROOT_NAMES, Settings, user
+from .store import MetaflowStore
 
 if TYPE_CHECKING:
     from ..adapters.worker import Worker
 
 
 class Wiring:
-    """The engine's parts for one configuration; *root* is the folder of the local catalog.
+    """The engine's parts for one configuration.
 
-    With *local_only* the store that is shared with others is not there.
+    Args:
+        settings: the configuration.
+        root: the folder of the local catalog.
+        datastore: the kind of datastore with the store that is shared with others; None: there is no such store.
     """
 
-    def __init__(self, settings: Settings, root: Path, *, local_only: bool = False) -> None:
+    def __init__(self, settings: Settings, root: Path, datastore: str | None) -> None:
         self.settings = settings
         self.machine = LocalMachine(os.environ)
         self._root = root
         self._store = FolderStore(root)
-        shared = FolderStore(settings.local_root) if settings.local_root is not None and not local_only else None
+        self.shared_root = shared_root(settings, datastore)
+        shared = _shared_store(settings, *self.shared_root) if self.shared_root is not None else None
         self.catalog = Catalog(self._store, shared, ManifestFile(FolderStore(root.parent), str(root.parent / MANIFEST)))
         self.prefixes = PrefixFolder(settings.envs_root)
         self.byte_code = ByteCodeCache(settings.envs_root)
@@ -113,6 +121,31 @@ class Wiring:
         from ..adapters.site import put_alone
 
         put_alone(name, version, folder)
+
+
+def shared_root(settings: Settings, datastore: str | None) -> tuple[str, str] | None:
+    """Return the kind and the root of the store that is shared with others, or None where there is none.
+
+    Raises SettingError where the root is not known. A kind of datastore that an extension brings has no such store.
+    """
+    if datastore in (None, "local", "spin"):
+        found = settings.local_root
+        return ("local", str(found)) if datastore is not None and found is not None else None
+    assert datastore is not None
+    if datastore not in ROOT_NAMES:
+        return None
+    if datastore not in settings.roots:
+        raise SettingError(
+            f"where environments are kept in {datastore} is not known: METAFLOW_{ROOT_NAMES[datastore]} is not set",
+            f"set it, or METAFLOW_DATASTORE_SYSROOT_{datastore.upper()}, below which they are kept then",
+        )
+    return datastore, settings.roots[datastore]
+
+
+def _shared_store(settings: Settings, datastore: str, root: str) -> Store:
+    store: Store = FolderStore(Path(root)) if datastore == "local" else MetaflowStore(datastore, root)
+    names = {usual: name for usual, name in settings.folders.items() if name != usual}
+    return RenamedStore(store, names) if names else store
 
 
 def pypi_names() -> Mapping[str, str]:

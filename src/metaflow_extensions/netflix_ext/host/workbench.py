@@ -19,7 +19,7 @@ from ..engine.request import Request
 from ..engine.resolved import ResolvedEnvironment
 from . import compat, progress, tasks
 from .background import Background
-from .settings import NAMES, Settings, read
+from .settings import NAMES, SYSROOTS, Settings, read
 from .wiring import Wiring
 
 
@@ -30,12 +30,19 @@ class Workbench:
         echo: Metaflow's way to talk to people.
         values: settings that take the place of the configured ones, by name without ``METAFLOW_``.
         local_only: whether the store that is shared with others stays untouched.
+        datastore: the kind of datastore that the store which is shared with others lies in.
     """
 
     def __init__(
-        self, echo: progress.Echo, *, values: Mapping[str, str] | None = None, local_only: bool = False
+        self,
+        echo: progress.Echo,
+        *,
+        values: Mapping[str, str] | None = None,
+        local_only: bool = False,
+        datastore: str = "local",
     ) -> None:
         self.echo = echo
+        self.datastore = datastore
         self._values = values or {}
         self._local_only = local_only
         self.background = Background(lambda: self.wiring.end_programs() if "wiring" in self.__dict__ else None)
@@ -43,12 +50,13 @@ class Workbench:
     @cached_property
     def settings(self) -> Settings:
         """The configuration."""
-        return read({**compat.configured(NAMES), **self._values}, os.environ)
+        return read({**compat.configured(NAMES + SYSROOTS), **self._values}, os.environ)
 
     @cached_property
     def wiring(self) -> Wiring:
         """The adapters."""
-        return Wiring(self.settings, Path(compat.local_root(self.echo)) / "conda_v2", local_only=self._local_only)
+        root = Path(compat.local_root(self.echo)) / "conda_v2"
+        return Wiring(self.settings, root, None if self._local_only else self.datastore)
 
     @cached_property
     def report(self) -> progress.LineReporter:

@@ -12,6 +12,7 @@ from metaflow._vendor import click
 
 from ...engine.errors import InputError
 from ...host import compat
+from ...host.settings import ROOT_NAMES
 from ...host.workbench import Workbench
 
 if TYPE_CHECKING:
@@ -50,8 +51,9 @@ class Session:
             compat.use_metadata(group["metadata"])
         self.bench = Workbench(
             compat.silence if self.quiet else _talk,
-            values=_values(group["datastore"], group["conda_root"]),
+            values=_values(self.datastore, group["conda_root"]),
             local_only=bool(own.get("local_only")),
+            datastore=self.datastore,
         )
 
     def say(self, text: str) -> None:
@@ -99,14 +101,13 @@ def shared_options(*, local_only: bool = False) -> Callable[[Any], Any]:
     return decorate
 
 
-def _values(datastore: str | None, root: str | None) -> dict[str, str]:
+def _values(datastore: str, root: str | None) -> dict[str, str]:
     """Return the settings that the options of the group replace."""
-    if datastore not in (None, "local"):
-        raise InputError(
-            f"--datastore {datastore}: environments are not kept in {datastore} in this version",
-            "use --datastore local",
-        )
-    return {"CONDA_LOCALROOT": str(Path(root).expanduser().absolute())} if root else {}
+    if not root:
+        return {}
+    if datastore in ROOT_NAMES:
+        return {ROOT_NAMES[datastore]: root}
+    return {"CONDA_LOCALROOT": str(Path(root).expanduser().absolute())}
 
 
 def _talk(text: str, **style: Any) -> None:
