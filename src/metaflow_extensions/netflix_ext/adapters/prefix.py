@@ -26,8 +26,8 @@ _RACE = re.compile(r"failed to rename temp directory[\s\S]*Directory not empty")
 _AGAIN = 2
 _PAUSE = 0.5
 _DISK = re.compile(
-    r"No space left|Read-only file system|Permission denied|Disk quota|Directory not empty|Not a directory|Too many open files|"
-    r"File name too long|Input/output error|Operation not permitted"
+    r"No space left|Read-only file system|Permission denied|Disk quota|Not a directory|Too many open files|"
+    r"Directory not empty|File name too long|Input/output error|Operation not permitted"
 )
 _MISMATCH = re.compile(r"hash mismatch when extracting (?P<url>\S+) to .*: expected (?P<want>\w+), got (?P<got>\w+)")
 _FETCH = re.compile(r"failed to fetch (?P<file>\S+)")
