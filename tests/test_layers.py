@@ -27,7 +27,6 @@ MORE: Mapping[str, frozenset[str]] = {
     "host/wiring.py": frozenset({"adapters"}),
     "host/delegate.py": frozenset({"adapters"}),
     "host/flow_api.py": frozenset({"adapters"}),
-    "host/flow_api.py": frozenset({"adapters"}),
 }
 # A foreign package: the only places whose modules may name it.
 PLACES: Mapping[str, tuple[str, ...]] = {

@@ -128,7 +128,7 @@ def test_aliases_and_dry_runs(fresh: Project) -> None:
 
 
 def test_usage(fresh: Project) -> None:
-    """An unknown step is a usage error that names those there are; without --environment the message says what to add."""
+    """An unknown step is a usage error that names those there are; without --environment it is said what to add."""
     unknown = environment(fresh, "show", "begin")
     without = fresh.command(str(FLOWS / "three.py"), "environment", "show")
 
