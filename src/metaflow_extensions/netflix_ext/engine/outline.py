@@ -106,7 +106,8 @@ def _skimmed(section: str) -> list[_Fields]:
     """Return the same for the packages of a section; raise ValueError where it is not as it must be."""
     found: list[_Fields] = []
     build, name, size = "", "", 0
-    for field, value in _FIELD.findall(section):  # sorted, in each package: build, name, size, version
+    fields = _FIELD.findall(section)  # sorted, in each package: build, name, size, version
+    for field, value in fields:
         if field == "version":
             found.append((build, name, size, value.strip('",')))
             build, name, size = "", "", 0
@@ -116,7 +117,8 @@ def _skimmed(section: str) -> list[_Fields]:
             build = value.strip('",')
         else:
             size = int(value.rstrip(","))
-    if "\\" in section or len(found) != section.count("\n  {\n") or not all(item[1] for item in found):
+    escaped = any("\\" in value for _, value in fields)
+    if escaped or len(found) != section.count("\n  {\n") or not all(item[1] for item in found):
         raise ValueError(section[:20])
     return found
 
