@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -16,8 +17,12 @@ from ..engine.platform import arch_of
 from ..engine.pyproject_toml import Wanted, parse_pyproject
 from ..engine.requirement import CondaRequirement, PypiRequirement
 from ..engine.requirements_txt import parse_requirements
+from ..engine.secret import has_credentials
 
 _INSTEAD = "resolve it as a named environment: metaflow environment resolve {} FILE --alias NAME, and use @named_env"
+
+
+_WORDS = {"hashed": "hashes", "pre": "pre-releases"}
 
 
 def requirements(text: str) -> dict[str, Any]:
@@ -42,7 +47,7 @@ def environment(text: str) -> dict[str, Any]:
         "pip_packages": _wheels(ask.pypi, "environment.yml", "-f"),
         "pip_sources": list(ask.indexes),
     }
-    given = {"packages": _conda(ask.conda), "python": ask.python}
+    given = {"packages": _conda(ask.conda, "environment.yml", "-f"), "python": ask.python}
     return {**given, **{name: value for name, value in more.items() if value}}
 
 
@@ -55,20 +60,26 @@ def _pypi(found: AskedFile, file: str, option: str) -> dict[str, Any]:
     _check(found, file, option)
     if ask.channels:
         raise _unsaid("--conda-channel", file, option)
-    more = {"extra_indices": list(ask.indexes), "conda_only": _conda(ask.conda_only)}
+    more = {"extra_indices": list(ask.indexes), "conda_only": _conda(ask.conda_only, file, option)}
     given = {"packages": _wheels(ask.pypi, file, option), "python": ask.python}
     return {**given, **{name: value for name, value in more.items() if value}}
 
 
 def _check(found: AskedFile, file: str, option: str) -> None:
-    """Raise InputError for what a decorator cannot say."""
+    """Raise InputError for what a decorator cannot say, or may not: what `Config` reads is kept with the run."""
     ask = found.ask
     said = {
         "a default index": found.index,
         "nodefaults": found.no_default_channels,
         "system packages": ask.virtual,
-        **{name.replace("_", "-"): value for name, value in ask.options.to_dict().items()},
+        **{_WORDS.get(name, name.replace("_", "-")): value for name, value in ask.options.to_dict().items()},
     }
+    if any(map(has_credentials, found.urls)):
+        raise InputError(
+            f"{file}: a URL in it has credentials, and Metaflow would store them with the code of each run",
+            "write the URL without them, and give them where the flow is launched, in METAFLOW_CONDA_CHANNELS or "
+            f"METAFLOW_CONDA_DEFAULT_PYPI_SOURCE; or {_INSTEAD.format(option)}",
+        )
     for name, value in said.items():
         if value:
             raise _unsaid(name, file, option)
@@ -92,10 +103,13 @@ def _wheels(asked: Iterable[PypiRequirement], file: str, option: str) -> dict[st
     return found
 
 
-def _conda(asked: Iterable[CondaRequirement]) -> dict[str, str]:
+def _conda(asked: Iterable[CondaRequirement], file: str, option: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for item in asked:
         name = f"{item.channel}::{item.name}" if item.channel else item.name
         text = f"{item.constraint or '*'} {item.build}" if item.build else item.constraint
-        found[name] = ",".join(filter(None, (found.get(name), text)))
+        there = found.get(name)
+        if there is not None and re.search(r"[| ]", f"{there}{text}"):
+            raise _unsaid(f"'{name}', twice", file, option)
+        found[name] = ",".join(filter(None, (there, text)))
     return found
