@@ -223,21 +223,20 @@ def _rich_table(console: Console, heads: Row, rows: Sequence[Row]) -> None:
 
 def size(number: int) -> str:
     """Return a number of bytes for people; an empty text for none."""
-    if number < 1000:
-        return f"{number} B" if number else ""
-    value = float(number)
-    units = iter(("kB", "MB", "GB", "TB"))
-    unit = "B"
-    while value >= 999.5:
-        value /= 1000
-        unit = next(units)
-    return f"{value:.1f} {unit}" if value < 10 else f"{value:.0f} {unit}"
+    value, unit = float(number), "B"
+    for larger in ("kB", "MB", "GB", "TB"):
+        if value < 999.5:
+            break
+        value, unit = value / 1000, larger
+    if not number:
+        return ""
+    return f"{value:.1f} {unit}" if unit != "B" and value < 9.95 else f"{value:.0f} {unit}"
 
 
 def age(on: str, now: datetime | None = None) -> str:
     """Return how long ago the time *on* (ISO 8601) was; an empty text where it is none."""
     try:
-        then = datetime.fromisoformat(on)
+        then = datetime.fromisoformat(on.replace("Z", "+00:00"))
     except ValueError:
         return ""
     then = then if then.tzinfo else then.replace(tzinfo=timezone.utc)
