@@ -130,3 +130,41 @@ def test_waiting_for_another_process_is_told(
 
     assert len(report.notes) == 1
     assert str(prefixes.path("a")) in report.notes[0]
+
+
+def test_a_crash_between_two_renames_loses_no_prefix(prefixes: PrefixFolder) -> None:
+    """One that was moved aside for another is there again for the next creator, where the other did not come."""
+    prefixes.commit("a", prefixes.stage("a"), "old")
+    prefixes.stage("a", replacing=True)
+    prefixes.path("a").rename(prefixes.path("a").with_name("a.partial-replaced"))  # and then: killed
+
+    with prefixes.lock("a", Recorder()):
+        assert prefixes.marker("a") == "old"
+        prefixes.commit("a", prefixes.stage("a", replacing=True), "new")
+
+    assert prefixes.marker("a") == "new"
+    assert [name for name in os.listdir(prefixes.path("a").parent) if name.startswith("a")] == ["a"]
+
+
+def test_a_replacement_that_cannot_come_to_its_place(prefixes: PrefixFolder) -> None:
+    """The prefix that was moved aside for it comes back at once."""
+    prefixes.commit("a", prefixes.stage("a"), "old")
+    stage = prefixes.path("a") / "stage"  # gone, once the old one is moved aside
+    stage.mkdir()
+
+    with pytest.raises(CreateError):
+        prefixes.commit("a", stage, "new")
+
+    assert prefixes.marker("a") == "old"
+
+
+def test_what_came_meanwhile_and_is_not_ours_stays(prefixes: PrefixFolder) -> None:
+    """A folder that somebody makes in the prefix's place while it is being created is not replaced."""
+    stage = prefixes.stage("a")
+    prefixes.path("a").mkdir()
+    (prefixes.path("a") / "theirs").touch()
+
+    with pytest.raises(CreateError):
+        prefixes.commit("a", stage, "text")
+
+    assert os.listdir(prefixes.path("a")) == ["theirs"]

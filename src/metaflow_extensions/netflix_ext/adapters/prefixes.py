@@ -2,6 +2,7 @@
 
 <root>/<name>/                 a complete prefix, with its marker .metaflowenv
 <root>/<name>.partial-<pid>/   one being made: longer than the name, so that no path in it can grow by the rename
+<root>/<name>.partial-replaced/   one that makes room for another: put back where that does not come
 <root>/.locks/<name>           whom `flock` gives the right to make it
 """
 
@@ -63,6 +64,7 @@ class PrefixFolder:
             except OSError as error:
                 raise self._failed(error) from error
             try:
+                self._recover(name)
                 yield
             finally:
                 lock.__exit__(None, None, None)
@@ -100,17 +102,32 @@ class PrefixFolder:
         path.rename(path.with_name(f"{path.name}.partial-damaged-{os.getpid()}"))
 
     def commit(self, name: str, stage: Path, marker: str) -> None:
-        """Mark *stage* and rename it into place; a prefix that is there then is one to replace, and goes."""
-        path = self.path(name)
-        old = path.with_name(f"{name}.partial-old-{os.getpid()}")
+        """Mark *stage* and rename it into place; a prefix of ours that is there then is one to replace, and goes."""
+        path, old = self.path(name), self._replaced(name)
         try:
             disk.write(stage / MARKER, marker.encode("utf-8"))
-            if path.exists():
+            if (path / MARKER).exists():
                 path.rename(old)
-            stage.rename(path)
+            try:
+                stage.rename(path)
+            except OSError:
+                self._recover(name)
+                raise
         except OSError as error:
             raise self._failed(error) from error
         shutil.rmtree(old, ignore_errors=True)
+
+    def _replaced(self, name: str) -> Path:
+        return self._root / f"{name}.partial-replaced"
+
+    def _recover(self, name: str) -> None:
+        """Put a prefix back that was moved aside for another one, where that has not come to its place."""
+        old, path = self._replaced(name), self.path(name)
+        if old.is_dir() and not path.exists():
+            try:
+                old.rename(path)
+            except OSError as error:
+                raise self._failed(error) from error
 
     def discard(self, stage: Path) -> None:
         """Remove *stage*; what cannot be removed now is removed by the next creator."""
