@@ -124,7 +124,7 @@ def test_it_loads_nothing_third_party_and_nothing_heavy() -> None:
 def test_the_probe_refuses() -> None:
     """The probe can fail: a module of the launcher's side does not import under it."""
     with pytest.raises(AssertionError, match="third-party"):
-        _loaded([], [], [f"{PACKAGE}.engine.requirement"])
+        _loaded([], [], [f"{PACKAGE}.engine.wheel_tags"])
 
 
 def test_it_is_python_3_7(tmp_path: Path) -> None:
