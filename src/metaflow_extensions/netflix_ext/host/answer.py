@@ -11,7 +11,7 @@ from .service import Service
 
 
 def main() -> None:
-    """Answer ``[method, arguments, datastore]`` with ``{"result": ...}`` or ``{"error": class, "message": ..., "hint": ...}``."""
+    """Answer ``[method, arguments, datastore]``: ``{"result": ...}``, or ``{"error": class, "message", "hint"}``."""
     what, arguments, datastore = json.load(sys.stdin)
     service = Service(datastore)
     try:
