@@ -117,7 +117,7 @@ def test_needs_of_metaflow_are_added_where_the_base_lacks_them() -> None:
 
 
 def test_the_spec_says_all() -> None:
-    """The spec of an extension holds the base's requirements and the new ones; its sources go before those configured."""
+    """The spec of an extension holds the requirements of both; the sources of the base go before configured ones."""
     ask = asks(
         ("conda", {"packages": {"zlib": ""}, "channels": ["mine"]}),
         ("pypi", {"packages": {"click": ""}, "extra_indices": ["https://mine.example/simple"]}),
