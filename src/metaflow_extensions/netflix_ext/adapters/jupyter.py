@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..engine.errors import CreateError
-from . import process, register_kernel
+from . import disk, process, register_kernel
 
 MARK = "metaflow-netflixext"
 _PROGRAM = Path(register_kernel.__file__)
@@ -20,15 +20,15 @@ def register(python: Path, name: str, title: str, variables: Mapping[str, str], 
     """Register the kernel *name*, shown as *title*, of the interpreter *python*; return its folder.
 
     *variables* are set for the kernel. It is registered where Jupyter looks for the user's kernels
-    (``JUPYTER_DATA_DIR``). Raises CreateError where that fails, or where a kernel of that name is not ours: with
-    *force* it is replaced.
+    (``JUPYTER_DATA_DIR``). *python* lies in a prefix, ``<root>/<prefix>/bin/``. Raises CreateError where that fails, or
+    where a kernel of that name is not ours, or another prefix's: with *force* it is replaced.
     """
     asked = {"name": name, "display_name": title, "env": dict(variables), "force": force, "mark": MARK}
-    environment = {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}
-    environment.update(variables, PYTHONWARNINGS="ignore")
-    done = process.run(
-        [str(python), "-s", str(_PROGRAM)], environment=environment, text=json.dumps(asked), timeout=_TIMEOUT
-    )
+    # Isolated: beside the program lie modules of ours that have names of the standard library's.
+    command = [str(python), "-I", "-W", "ignore", str(_PROGRAM)]
+    environment = {**os.environ, **variables}
+    with disk.locked(python.parents[2] / ".locks" / f".kernel-{name}"):
+        done = process.run(command, environment=environment, text=json.dumps(asked), timeout=_TIMEOUT)
     try:
         answer = json.loads(done.stdout)
     except ValueError:
@@ -38,7 +38,11 @@ def register(python: Path, name: str, title: str, variables: Mapping[str, str], 
         ) from None
     if "taken" in answer:
         raise CreateError(
-            f"there is a kernel '{name}' already, in '{answer['taken']}', and it is not ours",
+            f"there is a kernel '{name}' already, in '{answer['taken']}', and it is {_owner(answer['of'])}",
             "choose another --name, or replace it by --force",
         )
     return Path(answer["folder"])
+
+
+def _owner(prefix: str) -> str:
+    return f"that of '{prefix}'" if prefix else "not ours"

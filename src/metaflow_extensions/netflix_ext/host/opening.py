@@ -9,13 +9,14 @@ from pathlib import Path
 
 from ..engine.ask import Ask
 from ..engine.create import Prefix
-from ..engine.errors import InputError, ResolveError
+from ..engine.errors import CreateError, InputError, ResolveError
 from ..engine.extend import extend
 from ..engine.requirement import CondaRequirement, PypiRequirement
 from ..engine.resolved import ResolvedEnvironment
 from ..engine.spec import CONDA_ONLY, EnvSpec
 from . import home
 from .steps import surroundings
+from .unpacking import PACKAGED, PYTHON
 from .wiring import pypi_names
 from .workbench import Workbench
 
@@ -25,12 +26,25 @@ _KERNEL = "ipykernel"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opened:
-    """What was made: the environment, its prefix, the folder with code beside it, and the name of the kernel."""
+    """What was made: the environment, its prefix, the folder with code beside it, and the name of the kernel.
+
+    ``packaged`` tells that the code is as a code package holds it: Metaflow lies in a folder of its own.
+    """
 
     environment: ResolvedEnvironment
     prefix: Prefix
     folder: Path | None = None
+    packaged: bool = False
     kernel: str = ""
+
+    @property
+    def code(self) -> dict[str, str]:
+        """The variables by which its Python finds the code."""
+        if self.folder is None:
+            return {}
+        if not self.packaged:
+            return {"PYTHONPATH": str(self.folder)}
+        return {"PYTHONPATH": f"{self.folder / PACKAGED}:{self.folder}", "METAFLOW_EXTRACTED_ROOT": str(self.folder)}
 
 
 def check_name(name: str) -> None:
@@ -72,11 +86,16 @@ def _extended(environment: ResolvedEnvironment, ask: Ask, bench: Workbench) -> R
 def register(opened: Opened, name: str, title: str, bench: Workbench, *, force: bool) -> str:
     """Register the prefix as a Jupyter kernel and return its name; raise CreateError where that fails."""
     kernel = "mf_" + re.sub(r"[^a-z0-9_.\-]", "_", name.lower())
-    variables = activation(opened.prefix)
-    if opened.folder is not None:
-        variables["PYTHONPATH"] = code_path(opened.folder)
+    # The PYTHONPATH that Jupyter itself was started with is for another Python.
+    variables = {**activation(opened.prefix), "PYTHONPATH": "", **opened.code}
     bench.wiring.register_kernel(opened.prefix.python, kernel, f"Metaflow {title}", variables, force=force)
     return kernel
+
+
+def check_whole(prefix: Prefix) -> None:
+    """Raise CreateError where *prefix* has lost its Python."""
+    if not prefix.python.exists():
+        raise CreateError(f"'{prefix.path}' is damaged: it has no bin/python", "remove it: it will be made again")
 
 
 def activation(prefix: Prefix) -> dict[str, str]:
@@ -87,21 +106,13 @@ def activation(prefix: Prefix) -> dict[str, str]:
     return {name: value for name, value in found.items() if name in kept}
 
 
-def code_path(folder: Path) -> str:
-    """Return what PYTHONPATH is to be, so that the code in *folder* and its Metaflow are found."""
-    packaged = folder / ".mf_code"
-    return f"{packaged}:{folder}" if packaged.is_dir() else str(folder)
-
-
 def instructions(opened: Opened) -> list[str]:
     """Return how to use what was made, a line each."""
     path = f'export PATH="{opened.prefix.path / "bin"}:$PATH" CONDA_PREFIX="{opened.prefix.path}"'
     found = [f"to use it in this shell: {path}"]
     if opened.folder is not None:
-        root = opened.folder / ".mf_code"
-        more = f' METAFLOW_EXTRACTED_ROOT="{opened.folder}"' if root.is_dir() else ""
-        python = f"{opened.folder}/__conda_python"
-        found.append(f'to run the code: PYTHONPATH="{code_path(opened.folder)}"{more} {python} ...')
+        code = " ".join(f'{name}="{value}"' for name, value in opened.code.items())
+        found.append(f'to run the code: {code} "{opened.folder / PYTHON}" ...')
     if opened.kernel:
         found.append(f"to use it in a notebook, choose the kernel {opened.kernel}")
     return found

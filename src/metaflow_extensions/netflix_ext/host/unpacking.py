@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
-import secrets
 import shutil
+import sys
 import tarfile
+import tempfile
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -18,52 +22,65 @@ from ..engine.errors import CreateError, InputError, PackageError
 from .workbench import Workbench
 
 PYTHON = "__conda_python"
+PACKAGED = ".mf_code"
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
+_STAGE = ".metaflow-unpacking-"
+_VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?(?:\.dev\d+)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unpacked:
+    """What was put into a folder, in words, and whether Metaflow lies in a folder of its own there."""
+
+    told: str
+    packaged: bool
 
 
 def check_folder(folder: Path, envs_root: Path, *, force: bool) -> None:
-    """Raise InputError where *folder* cannot take code: it is a file, holds something, or is the folder of prefixes."""
-    if folder.is_relative_to(envs_root) or envs_root.is_relative_to(folder):
+    """Raise InputError where *folder* cannot take code: it is a file, holds something, or is the folder of prefixes.
+
+    What a killed process has left there is no hindrance.
+    """
+    root, own = Path(os.path.realpath(envs_root)), Path(os.path.realpath(folder))
+    if own.is_relative_to(root) or root.is_relative_to(own):
         raise InputError(f"'{folder}' and the folder of environments lie in each other", "choose another folder")
     if folder.exists() and not folder.is_dir():
         raise InputError(f"'{folder}' is a file", "name a folder; it is made where there is none")
-    if folder.is_dir() and any(folder.iterdir()) and not force:
+    try:
+        there = sorted(os.listdir(folder)) if folder.is_dir() else []
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    if there and not force and not any(name.startswith(_STAGE) for name in there):
         raise InputError(
             f"'{folder}' is not empty",
             "choose another folder, or write over files of the same name by --force (nothing else is touched)",
         )
 
 
-def unpack(folder: Path, task: Any, recorded: str, bench: Workbench) -> str:
-    """Put the code of *task* into *folder*, or Metaflow in the version *recorded* where there is none.
+@contextmanager
+def unpacked(folder: Path, task: Any, recorded: str, python: Path, bench: Workbench) -> Iterator[Unpacked]:
+    """Put the code of *task*, or else Metaflow in the version *recorded*, and a link to *python* into *folder*.
 
-    Returns what was put there, for people. Raises PackageError where that cannot be had, CreateError where *folder*
-    cannot be written.
+    All is made ready first, and goes to its place when the block is left without an error.
+    Raises PackageError where the code cannot be had, CreateError where *folder* cannot be written.
     """
-    text = task.metadata_dict.get("code-package") if task is not None else None
-    with _aside(folder) as stage:
-        if text:
-            told = f"the code package of {task.pathspec}"
-            _extract(_package(task, text), stage)
-        else:
-            version = _version(task.metadata_dict.get("metaflow_version") if task is not None else recorded)
-            told = _metaflow(version, stage, bench)
-            if task is not None:
-                told += (
-                    "; the run has kept no code package: METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE=1 makes runs keep it"
-                )
+    with _stage(folder) as stage:
+        told = _code(task, recorded, stage, bench)
+        (stage / PYTHON).unlink(missing_ok=True)
+        (stage / PYTHON).symlink_to(python)
+        yield Unpacked(told=told, packaged=(stage / PACKAGED).is_dir())
         _move(stage, folder)
-    return told
 
 
-def link_python(folder: Path, python: Path) -> None:
-    """Put a link to *python* beside the code."""
-    aside = folder / f".{PYTHON}.{secrets.token_hex(8)}"
-    try:
-        aside.symlink_to(python)
-        os.replace(aside, folder / PYTHON)
-    except OSError as error:
-        raise _unwritable(folder, error) from error
+def _code(task: Any, recorded: str, stage: Path, bench: Workbench) -> str:
+    metadata = {} if task is None else task.metadata_dict
+    if metadata.get("code-package"):
+        _extract(_package(task, metadata["code-package"]), stage)
+        return f"the code package of {task.pathspec}"
+    told = _metaflow(_version(recorded if task is None else metadata.get("metaflow_version")), stage, bench)
+    if task is None:
+        return told
+    return f"{told}; the run has kept no code package: METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE=1 makes runs keep it"
 
 
 def _package(task: Any, text: str) -> bytes:
@@ -74,6 +91,11 @@ def _package(task: Any, text: str) -> bytes:
         facts = json.loads(text)
         flow = task.pathspec.partition("/")[0]
         _, data = FileCache().get_data(facts["ds_type"], flow, facts["location"], facts["sha"])
+    except (TypeError, StopIteration):  # Metaflow's storages answer with no file for what is not there
+        raise PackageError(
+            f"the code package of {task.pathspec} cannot be had: '{facts['location']}' is gone",
+            "leave out --into-dir, or name another task of that flow",
+        ) from None
     except (MetaflowException, OSError, ValueError, KeyError) as error:
         raise PackageError(
             f"the code package of {task.pathspec} cannot be had: {error}", "check that its datastore can be reached"
@@ -83,10 +105,15 @@ def _package(task: Any, text: str) -> bytes:
 
 
 def _extract(data: bytes, stage: Path) -> None:
+    if not hasattr(tarfile, "data_filter"):
+        raise PackageError(
+            f"Python {sys.version.split()[0]} cannot unpack archives safely",
+            "use the newest Python 3.10, or a newer one",
+        )
     try:
         with tarfile.open(fileobj=BytesIO(data)) as archive:
             archive.extractall(stage, filter="data")  # which keeps every path inside
-    except tarfile.TarError as error:
+    except (tarfile.TarError, EOFError, zlib.error) as error:
         raise PackageError(
             f"the code package cannot be unpacked: {error}", "it is damaged, or not from Metaflow"
         ) from error
@@ -94,7 +121,7 @@ def _extract(data: bytes, stage: Path) -> None:
 
 def _version(text: str | None) -> str:
     """Return the version of Metaflow in ``2.19.39+netflix-ext(2.0.0)``."""
-    match = re.match(r"\d+(?:\.\d+)*", text or "")
+    match = _VERSION.match(text or "")
     return match.group() if match else ""
 
 
@@ -112,28 +139,54 @@ def _metaflow(version: str, stage: Path, bench: Workbench) -> str:
 
 
 @contextmanager
-def _aside(folder: Path) -> Iterator[Path]:
-    stage = folder.with_name(f".{folder.name}.{secrets.token_hex(8)}")
+def _stage(folder: Path) -> Iterator[Path]:
+    """Yield a folder in *folder*, so that moving from one to the other is renaming; it is held as long as it is ours.
+
+    It stays where we are killed, and tells who comes next that *folder* is unfinished.
+    """
+    made = not folder.exists()
     try:
-        stage.mkdir(parents=True)
+        folder.mkdir(parents=True, exist_ok=True)
+        stage = Path(tempfile.mkdtemp(prefix=_STAGE, dir=folder))
+        hold = os.open(stage, os.O_RDONLY)
+    except OSError as error:
+        raise _unwritable(folder, error) from error
+    try:
+        fcntl.flock(hold, fcntl.LOCK_EX)
         yield stage
+        _sweep(folder)
     except OSError as error:
         raise _unwritable(folder, error) from error
     finally:
+        os.close(hold)
         shutil.rmtree(stage, ignore_errors=True)
+        if made:
+            with suppress(OSError):  # not empty: it is finished
+                folder.rmdir()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes have left in *folder*; what is held by another process stays."""
+    for left in folder.glob(f"{_STAGE}*"):
+        with suppress(OSError):
+            handle = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left, ignore_errors=True)
+            finally:
+                os.close(handle)
 
 
 def _move(stage: Path, folder: Path) -> None:
     """Move files one by one, so that those of the user stay; a link of the user's is not followed."""
-    if not folder.exists():
-        stage.rename(folder)
-        return
     for path in sorted(stage.rglob("*")):
         target = folder / path.relative_to(stage)
         if path.is_dir() and not path.is_symlink():
             if target.is_symlink() or (target.exists() and not target.is_dir()):
                 raise InputError(f"'{target}' is in the way of a folder", "move it away, or choose another folder")
             target.mkdir(exist_ok=True)
+        elif target.is_dir() and not target.is_symlink():
+            raise InputError(f"'{target}' is a folder, in the way of a file", "move it away, or choose another folder")
         else:
             os.replace(path, target)
 

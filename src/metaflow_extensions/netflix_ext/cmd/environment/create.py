@@ -48,18 +48,27 @@ def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:
     if options["install_notebook"]:
         environment = opening.with_kernel(environment, bench)
     prefix = bench.create(environment, title=f"Creating {env_name}", name=options["name"], replace=options["force"])
-    opened = Opened(environment=environment, prefix=prefix)
+    opening.check_whole(prefix)
     bench.wiring.byte_code.begin(prefix.path, (*environment.conda, *environment.pypi))
-    if folder is not None:
+    opened = Opened(environment=environment, prefix=prefix)
+
+    def registered() -> str:
+        if not options["install_notebook"]:
+            return ""
+        return opening.register(opened, options["name"], env_name, bench, force=options["force"])
+
+    if folder is None:
+        opened = replace(opened, kernel=registered())
+    else:
         task = unpacking.task_of(env_name, pathspec=pathspec)
-        told = unpacking.unpack(folder, task, environment.provenance.get("metaflow", ""), bench)
-        unpacking.link_python(folder, prefix.python)
-        session.say(f"    put into {folder}: {told}")
-        opened = replace(opened, folder=folder)
-    if options["install_notebook"]:
-        kernel = opening.register(opened, options["name"], env_name, bench, force=options["force"])
-        session.say(f"    registered the Jupyter kernel {kernel}")
-        opened = replace(opened, kernel=kernel)
+        recorded = environment.provenance.get("metaflow", "")
+        with unpacking.unpacked(folder, task, recorded, prefix.python, bench) as code:
+            opened = replace(opened, folder=folder, packaged=code.packaged)
+            # Before the code goes to its place: where a kernel is refused, the folder stays as it was.
+            opened = replace(opened, kernel=registered())
+        session.say(f"    put into {folder}: {code.told}")
+    if opened.kernel:
+        session.say(f"    registered the Jupyter kernel {opened.kernel}")
     session.give(_answer(opened, options["name"]))
 
 
