@@ -20,7 +20,8 @@ from .platforms import host
 from .sets import Definition, definition
 
 VARIABLE = "MFNX_CHANNEL_CACHE"
-_SERVING = frozenset({"__init__.py", "__main__.py", "cache.py", "server.py"})
+# What is not about how a set is built; what is in one is known by its definition.
+_NOT_BUILDING = frozenset({"__init__.py", "__main__.py", "cache.py", "server.py", "sets.py"})
 
 
 def folder() -> Path:
@@ -72,7 +73,7 @@ def _build_aside(order: Order, target: Path) -> None:
 def _digest(wanted: Definition, order: Order) -> str:
     tool = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
-        if path.name not in _SERVING:
+        if path.name not in _NOT_BUILDING:
             tool.update(path.read_bytes())
     inputs = {
         "interpreters": [describe(one) for one in order.interpreters.values()],

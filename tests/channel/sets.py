@@ -69,6 +69,13 @@ SETS = (
         extras=SPECIAL,
     ),
     Definition(
+        name="stores",
+        summary="one Python, and what flows need whose datastore is S3",
+        minors=EVERY,
+        most=1,
+        groups=(Group(EVERY, ("pip", "requests", "boto3", "click")),),
+    ),
+    Definition(
         name="bench",
         summary="environments of the size people really use",
         minors=("3.10", "3.11"),
