@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from ..engine.legacy_spec import UNTRANSLATED
 from ..engine.package import CondaPackage
 from .inventory import Entry, Facts
 
@@ -142,7 +143,8 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
     tools = ", ".join(f"{name} {version}" for name, version in sorted(outline.tools.items()))
     who = f"by {outline.by}" if outline.by else ""
     when = f"{outline.on} ({age(outline.on)})" if outline.on else ""
-    stored = ", ".join(known.stores) or "nowhere yet"
+    stored = ", ".join(known.stores) or ("in the manifest of 1.x" if facts.environment.legacy else "nowhere yet")
+    untold = ", ".join(facts.environment.spec.get(UNTRANSLATED, ()))
     elsewhere = [arch for arch in known.arches if arch != outline.env_id.arch]
     lines = (
         ("Id", ":".join(outline.env_id[:2])),
@@ -155,6 +157,7 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         ("Resolved", ", ".join(part for part in (" ".join(filter(None, (when, who))), tools) if part)),
         ("Extends", outline.extends),
         ("Asked for", ", ".join(text.partition("::")[2] + _kind(text) for text in outline.requirements)),
+        ("Of 1.x", f"{untold}: not asked for where it is resolved anew" if untold else ""),
         ("Sources", ", ".join(text.partition("::")[2] + _kind(text) for text in outline.sources)),
         ("Stored", f"{stored}{'; what its requirements resolve to here' if known.default else ''}"),
         ("Created", ", ".join(map(str, known.prefixes)) or "not on this machine"),
