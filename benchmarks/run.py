@@ -13,7 +13,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks import engine, flows, startup
+from benchmarks import commands, engine, flows, startup
 from benchmarks.bench import Figure, Place, save
 from tests.channel import ensure, serve
 
@@ -26,6 +26,7 @@ SCENARIOS: dict[str, Scenario] = {
     "resolve": engine.resolving,
     "create": engine.creating,
     "known": engine.known,
+    "commands": commands.commands,
 }
 
 
