@@ -241,7 +241,7 @@ def parameters(task: Any, datastore: str | None, wanted: Callable[[str], bool]) 
     without a value is left out.
     """
     names = {name: str(one.name) for name, one in task.flow._get_parameters() if not one.IS_CONFIG_PARAMETER}
-    run, step, parent = str(task.input_paths[0]).split("/")[-3:]
+    run, step, parent = str(task.input_paths[0]).split("/")[:3]  # to which spin adds the attempt
     stored = _flow_datastore(task, datastore).get_task_datastore(run, step, parent)
     values = {names[name]: stored[name] for name in names if wanted(names[name]) and name in stored}
     return {name: str(value) for name, value in values.items() if value is not None}
