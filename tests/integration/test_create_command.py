@@ -46,6 +46,20 @@ def imported(python: str) -> str:
     return subprocess.run([python, "-c", code], capture_output=True, text=True, check=True).stdout.strip()
 
 
+def in_kernel(project: Project, kernel: str, code: str, **variables: str) -> str:
+    """Run a cell in a kernel, by Jupyter's own client, and return what it prints."""
+    program = (
+        "from jupyter_client.manager import start_new_kernel\n"
+        f"manager, client = start_new_kernel(kernel_name={kernel!r})\n"
+        f"client.execute_interactive({code!r}, timeout=120)\n"
+        "client.stop_channels()\n"
+        "manager.shutdown_kernel(now=True)\n"
+    )
+    done = project.command("-W", "ignore", "-c", program, variables=variables)
+    assert done.returncode == 0, done.output
+    return done.output
+
+
 def test_by_every_kind_of_name(fresh: Project) -> None:
     """An alias, both ids, and the beginning of one mean one prefix, which is the one that runs use."""
     found = resolve(fresh, "2.1.2", "team/a:v1")
@@ -201,16 +215,10 @@ def test_a_kernel_of_the_environment(fresh: Project, tmp_path: Path) -> None:
     words = ("team/a:v1", "--name", "nb", "--install-notebook")
     answer = created(fresh, *words)
 
-    program = (
-        "from jupyter_client.manager import start_new_kernel\n"
-        f"manager, client = start_new_kernel(kernel_name={answer['kernel']!r})\n"
-        "code = 'import itsdangerous, sys; print(\"CELL\", itsdangerous.__version__, sys.prefix)'\n"
-        "client.execute_interactive(code, timeout=120)\n"
-        "client.stop_channels()\n"
-        "manager.shutdown_kernel(now=True)\n"
+    output = in_kernel(
+        fresh, answer["kernel"], 'import itsdangerous, sys; print("CELL", itsdangerous.__version__, sys.prefix)'
     )
-    done = fresh.command("-W", "ignore", "-c", program)
-    assert f"CELL 2.1.2 {answer['path']}" in done.stdout, done.output
+    assert f"CELL 2.1.2 {answer['path']}" in output
     shown = json.loads(
         fresh.metaflow("environment", "show", "--json", f"{answer['req_id']}:{answer['full_id']}").stdout
     )
@@ -224,6 +232,99 @@ def test_a_kernel_of_the_environment(fresh: Project, tmp_path: Path) -> None:
     check_refusal(create(fresh, *words), "it is not ours")
     assert json.loads(kernel.read_text()) == theirs
     created(fresh, *words, "--force")
+
+
+@pytest.mark.network
+def test_a_kernel_beside_the_code_of_a_task(fresh: Project, tmp_path: Path) -> None:
+    """The kernel finds the task's Metaflow and code, whatever Jupyter was started with, and reads what the run left."""
+    fresh.run(
+        fresh.write("three.py", (FLOWS / "three.py").read_text()),
+        variables={"METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE": "1"},
+    )
+    run = fresh.latest("ThreeFlow", "run.pathspec")
+    fresh.variables["JUPYTER_DATA_DIR"] = str(tmp_path / "jupyter")
+    fresh.variables["METAFLOW_CONDA_DEFAULT_PYPI_SOURCE"] = ""
+    words = ("--pathspec", f"{run}/end", "--install-notebook", "--into-dir", str(tmp_path / "code"))
+    answer = created(fresh, *words, "--name", "Past")
+    cell = (
+        "import metaflow, three; "
+        f"print('CELL', metaflow.__file__, three.__file__, metaflow.Run({run!r}, _namespace_check=False).successful)"
+    )
+
+    (tmp_path / "theirs").mkdir()
+    (tmp_path / "theirs" / "three.py").write_text("raise SystemExit('of another Python')")
+    output = in_kernel(fresh, answer["kernel"], cell, PYTHONPATH=str(tmp_path / "theirs"))
+
+    code = tmp_path / "code"
+    assert f"CELL {code}/.mf_code/metaflow/__init__.py {code}/three.py True" in output
+
+
+@pytest.mark.network
+def test_a_kernel_that_is_refused_leaves_the_folder_alone(fresh: Project, tmp_path: Path) -> None:
+    """A kernel of another environment of ours, or one that cannot be read, is not replaced, and no code is put down."""
+    resolve(fresh, "2.1.2", "team/a:v1")
+    fresh.variables["JUPYTER_DATA_DIR"] = str(tmp_path / "jupyter")
+    fresh.variables["METAFLOW_CONDA_DEFAULT_PYPI_SOURCE"] = ""
+    first = created(fresh, "team/a:v1", "--name", "nb", "--install-notebook")
+    other = ("team/a:v1", "--name", "NB", "--install-notebook", "--into-dir", str(tmp_path / "code"))
+    kernel = tmp_path / "jupyter" / "kernels" / "mf_nb" / "kernel.json"
+
+    check_refusal(create(fresh, *other), f"it is that of '{first['path']}'", "--force")
+    assert json.loads(kernel.read_text())["argv"][0] == first["python"]
+    kernel.write_text("{")
+    check_refusal(create(fresh, *other), "it is not ours", "--force")
+    assert kernel.read_text() == "{"
+    assert not (tmp_path / "code").exists()
+
+    second = created(fresh, *other, "--force")
+    assert json.loads(kernel.read_text())["argv"][0] == second["python"]
+    assert (tmp_path / "code" / "__conda_python").exists()
+
+
+def test_no_ipykernel_to_be_had(fresh: Project) -> None:
+    """Where neither the channel nor the index has it, the message names it and who wants it; nothing is created."""
+    resolve(fresh, "2.1.2", "team/a:v1")
+
+    check_refusal(create(fresh, "team/a:v1", "--name", "nb", "--install-notebook"), "ipykernel", "notebook kernel")
+
+    assert not (fresh.envs / "nb").exists()
+
+
+@pytest.mark.network
+def test_metaflow_of_another_version(fresh: Project, tmp_path: Path) -> None:
+    """A task that ran with another Metaflow gets that one, from the default index; one that is not there is named."""
+    fresh.run(FLOWS / "three.py")
+    run = fresh.latest("ThreeFlow", "run.pathspec")
+    kept = list(fresh.root.glob(f".metaflow/{run}/start/*/_meta/*metaflow_version*.json"))
+
+    def recorded(version: str) -> Finished:
+        for path in kept:
+            facts = {**json.loads(path.read_text()), "value": f"{version}+netflix-ext(1.3.0)"}
+            path.write_text(json.dumps(facts))
+        return create(fresh, "--pathspec", f"{run}/start", "--into-dir", str(tmp_path / version))
+
+    check_refusal(recorded("0.0.1"), "metaflow 0.0.1 cannot be had")
+    assert not (tmp_path / "0.0.1").exists()
+    done = recorded("2.19.5")
+    assert done.returncode == 0, done.output
+    assert "Metaflow 2.19.5" in done.stderr
+    assert (tmp_path / "2.19.5" / "metaflow-2.19.5.dist-info").is_dir()
+
+
+def test_a_damaged_environment(fresh: Project) -> None:
+    """One that has lost its Python is not given out as if it were whole."""
+    resolve(fresh, "2.1.2", "team/a:v1")
+    answer = created(fresh, "team/a:v1", "--name", "mine")
+    Path(answer["python"]).unlink()
+
+    check_refusal(create(fresh, "team/a:v1", "--name", "mine"), "has no bin/python")
+
+
+def test_no_place_for_environments(project: Project) -> None:
+    """A folder of environments that cannot be written is named, with the setting that chooses another."""
+    resolve(project, "2.1.2", "team/a:v1")
+
+    check_refusal(create(project, "team/a:v1", METAFLOW_CONDA_ENVS_ROOT="/proc/envs"), "/proc/envs", "CONDA_ENVS_ROOT")
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ def _answer(opened: Opened, name: str) -> Answer:
             "name": name or prefix.path.name,
             "path": str(prefix.path),
             "python": str(prefix.python),
-            "variables": opening.activation(prefix),
+            "variables": {**opening.activation(prefix), **opened.code},
             "folder": None if opened.folder is None else str(opened.folder),
             "kernel": opened.kernel or None,
         }
