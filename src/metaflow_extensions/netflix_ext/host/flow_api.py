@@ -72,6 +72,7 @@ class StepEnvironment:
         fetched: the name of the one that is chosen when its task starts, variables in it not filled in
         new: whether it was resolved by this call
         environment: the environment, None where there is none
+        error: why it can have none, such as a name that is not known; empty where nothing is wrong
     """
 
     step: str
@@ -81,6 +82,7 @@ class StepEnvironment:
     fetched: str
     new: bool
     environment: Environment | None
+    error: str
 
 
 def options(**given: Any) -> list[str]:
@@ -134,6 +136,7 @@ def _step(step: str, arch: str, facts: dict[str, Any]) -> StepEnvironment:
         fetched=facts["fetched"],
         new=facts["new"],
         environment=None if found is None else _environment(found),
+        error=facts["error"] or "",
     )
 
 

@@ -105,6 +105,8 @@ def _resolved(
         default=options["set_default"],
         dry_run=options["dry_run"],
     )
+    if options["dry_run"]:
+        bench.echo(f"    dry run: nothing was kept{', and no name given' if aliases else ''}", bold=False)
     if not any(item.new for item in settled):
         bench.echo("    No environments to resolve: all are known; --force resolves them again", bold=False)
     inventory = Inventory(bench)
@@ -118,7 +120,12 @@ def _resolved(
 
 
 def _check_one(aliases: Sequence[Alias], having: Sequence[steps.Step]) -> None:
-    """Raise AliasError where the aliases would mean several environments on a platform."""
+    """Raise AliasError where the aliases would mean several environments on a platform, or none at all."""
+    if aliases and not having:
+        raise AliasError(
+            f"{', '.join(map(str, aliases))} cannot name an environment: the steps have none yet",
+            "name steps that are not disabled, and whose environment is not chosen when their tasks start",
+        )
     asked: dict[str, set[Any]] = {}
     for step in having:
         asked.setdefault(step.arch, set()).add(
@@ -158,7 +165,9 @@ def _shown(
     if step.fetched:
         return Shown(step=step.name, arch=step.arch, states=("fetched",), fetched=step.fetched)
     facts = inventory.facts(environment) if environment is not None else None
-    states = [("derived" if step.request is not None else "named")] if step.named else []
+    # An extension that turned out to add nothing is the environment itself.
+    extends = step.base is not None and (environment is None or environment.env_id != step.base.env_id)
+    states = [("derived" if extends else "named")] if step.named else []
     states.append("resolved" if facts is not None else "unresolved")
     if facts is not None and SHARED in facts.known.stores:
         states.append("cached")

@@ -75,7 +75,14 @@ def _call(what: str, obj: Any, options: Any) -> None:
     with compat.user_errors():
         told = obj.environment.service.command(what, question, options, compat.silence if quiet else obj.echo)
     if options["output"]:
-        with open(options["output"], "w", encoding="utf-8") as file:
-            file.write(told["json"])
+        _write(options["output"], told["json"])
     text = told["json"] if options["as_json"] else told["lines"] if quiet else told["view"]
     click.echo(text, nl=False)
+
+
+def _write(path: str, text: str) -> None:
+    try:
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        raise click.FileError(path, error.strerror) from error
