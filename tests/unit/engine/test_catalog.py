@@ -329,3 +329,13 @@ def test_a_damaged_default_is_told_to_who_asks_for_the_pointer(store: MemoryStor
     assert Catalog(store).default("a" * 40, "linux-64") is None
     with pytest.raises(StoreError, match=r"memory:envs/linux-64/a+/latest: not a pointer"):
         Catalog(store).default_pointer("a" * 40, "linux-64")
+
+
+def test_a_document_of_a_newer_version_stays(store: MemoryStore) -> None:
+    """What a newer version has written under an id is not taken for damaged, and not written over."""
+    newer = ONE.to_bytes().replace(b'"schema": 2', b'"schema": 3')
+    store.put(environment_key(ONE.env_id), newer)
+
+    Catalog(store).add(ONE)
+
+    assert store.get(environment_key(ONE.env_id)) == newer

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .alias import Alias
-from .errors import AliasError, StoreError
+from .errors import AliasError, SchemaError, StoreError
 from .history import History, ManifestFile
 from .identity import EnvID, parse_env_id
 from .layout import alias_key, environment_key, latest_by_key, latest_key
@@ -206,8 +206,8 @@ def _keep(store: Store, environment: ResolvedEnvironment) -> None:
     try:
         read(store, environment.env_id)
         damaged = False
-    except StoreError:
-        damaged = True
+    except StoreError as error:
+        damaged = not isinstance(error, SchemaError)  # what a newer version has written stays
     store.put(environment_key(environment.env_id), environment.to_bytes(), overwrite=damaged)
 
 

@@ -10,6 +10,7 @@ ExtensionError               base: a message, a hint
   PackageError               a package cannot be fetched, or its bytes are not those resolved
   CreateError                a prefix cannot be made on this machine
   StoreError                 a document in a store cannot be read or written
+    SchemaError              a document is of another version's form
   ToolError                  a tool (py-rattler, uv) is missing or failed in an unforeseen way
 """
 
@@ -92,6 +93,10 @@ class StoreError(ExtensionError):
     """A document in a store cannot be read or written."""
 
     headline = "Environment store error"
+
+
+class SchemaError(StoreError):
+    """A document is of a form that this version does not read; it is not damaged."""
 
 
 class ToolError(ExtensionError):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from .errors import StoreError
+from .errors import SchemaError, StoreError
 from .identity import EnvID, full_id
 from .package import CondaPackage, PypiPackage, package_from_dict, package_to_dict
 
@@ -107,7 +107,7 @@ class ResolvedEnvironment:
         if not isinstance(document, dict):
             raise StoreError(f"{where}: not an environment document", _REPAIR)
         if document.get("schema") != SCHEMA:
-            raise StoreError(
+            raise SchemaError(
                 f"{where}: schema {document.get('schema')!r} is not one that this version reads ({SCHEMA})",
                 "use the version of metaflow-netflixext that wrote it, or a newer one",
             )
