@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
+import shutil
+import subprocess
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,25 +32,43 @@ def serve_gs(folder: Path, identity: str) -> Iterator[StoreServer]:
             f"{url}/storage/v1/b?project=test-project", body, {"Content-Type": "application/json"}, method="POST"
         )
         urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10).close()
-        yield at(url, identity)
+        yield at(url, _account(folder, identity))
 
 
-def at(url: str, identity: str) -> StoreServer:
-    """Return the server as one that is reached at *url*."""
+def at(url: str, account: str) -> StoreServer:
+    """Return the server as one that is reached at *url*; *account* is the file with what proves who asks."""
     return StoreServer(
         "gs",
         f"gs://{BUCKET}",
         {
             "STORAGE_EMULATOR_HOST": url,
-            "GCE_METADATA_HOST": identity,
-            "GCE_METADATA_IP": identity,
-            "GCE_METADATA_ROOT": identity,
+            "GOOGLE_APPLICATION_CREDENTIALS": account,
             "CLOUDSDK_CONFIG": "/nonexistent",
             "NO_PROXY": "127.0.0.1",
         },
         # Clients are kept for each thread: one for another address may be there.
         [("metaflow.plugins.gcp.gs_storage_client_factory", "_client_cache", {})],
     )
+
+
+def _account(folder: Path, identity: str) -> str:
+    """Write the file of a service account, whose tokens come from *identity*."""
+    if shutil.which("openssl") is None:
+        raise AbsentError("there is no 'openssl' on this machine, which makes keys")
+    command = ["openssl", "genpkey", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048"]
+    key = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    account = {
+        "type": "service_account",
+        "project_id": "test-project",
+        "private_key_id": "1",
+        "private_key": key,
+        "client_email": "tester@example.org",
+        "client_id": "1",
+        "token_uri": f"http://{identity}/token",
+    }
+    path = folder / "account.json"
+    path.write_text(json.dumps(account))
+    return str(path)
 
 
 def _program() -> Path:

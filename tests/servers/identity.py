@@ -1,4 +1,4 @@
-"""The service on loopback that gives clients their tokens: as in Azure's app service, and as on Google's machines."""
+"""The service on loopback that gives clients their tokens: as in Azure's app service, and as Google's for accounts."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 _DAY = 86_400
-_ACCOUNT = "/computeMetadata/v1/instance/service-accounts/default/"
 
 
 def azure_token(audience: str) -> str:
@@ -40,22 +39,17 @@ class _Handler(BaseHTTPRequestHandler):
             self._json({"access_token": azure_token(audience), "expires_on": expires, "token_type": "Bearer"})
         elif parts.path == "/refused":
             self._json({"error": "invalid_client"}, 401)
-        elif parts.path == f"{_ACCOUNT}token" or parts.path.endswith("/token"):
-            self._json({"access_token": "a-token-of-nobody", "expires_in": _DAY, "token_type": "Bearer"})
-        elif parts.path.startswith("/computeMetadata/v1/instance/service-accounts/"):
-            self._json({"email": "tester@example.org", "aliases": ["default"], "scopes": []})
-        elif parts.path == "/computeMetadata/v1/universe/universe-domain":
-            self._send(b"googleapis.com", "application/text")
         else:
-            self._send(b"test-project", "application/text")
+            self._json({"error": "unknown"}, 404)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._json({"access_token": "a-token-of-nobody", "expires_in": _DAY, "token_type": "Bearer"})
 
     def _json(self, value: Any, status: int = 200) -> None:
-        self._send(json.dumps(value).encode(), "application/json", status)
-
-    def _send(self, body: bytes, kind: str, status: int = 200) -> None:
+        body = json.dumps(value).encode()
         self.send_response(status)
-        self.send_header("Metadata-Flavor", "Google")
-        self.send_header("Content-Type", kind)
+        self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)

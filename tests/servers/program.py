@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import random
 import socket
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,14 +35,13 @@ class StoreServer:
     root: str
     variables: Mapping[str, str]
     attributes: Sequence[tuple[str, str, Any]] = ()
-    without_credentials: Mapping[str, str] = field(default_factory=dict)
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let this process use it until the test is over."""
         for name, value in self.variables.items():
             monkeypatch.setenv(name, value)
         for module, name, value in self.attributes:
-            monkeypatch.setattr(f"{module}.{name}", value)
+            monkeypatch.setattr(f"{module}.{name}", copy.copy(value))
 
 
 @dataclass

@@ -38,7 +38,8 @@ def at_hand(
         places = [f"  {item.filename}: {shown_key(environment.stored.get(item.filename, 'no key'))}" for item in gone]
         raise PackageError(
             "\n".join(["these packages are in no store that was asked, and nowhere else:", *places]),
-            "name the store they were kept in by --conda-root, or by METAFLOW_CONDA_LOCALROOT; else resolve anew: "
+            "name the store they were kept in by --datastore and --conda-root, or by METAFLOW_CONDA_*ROOT; else "
+            "resolve anew: "
             f"metaflow environment resolve --from {':'.join(environment.env_id[:2])}",
         )
     missing = [package.filename for package in wanted if package.filename not in files]

@@ -94,7 +94,9 @@ class Lookup:
         known = f"; it is there for {', '.join(elsewhere)}" if elsewhere else ""
         raise UnknownError(
             f"'{text}' is the environment {':'.join(env_id)}, and no store that was asked has it{known}",
-            self._with_fault("name the store it was kept in by --conda-root, or by METAFLOW_CONDA_LOCALROOT"),
+            self._with_fault(
+                "name the store it was kept in by --datastore and --conda-root, or by METAFLOW_CONDA_*ROOT"
+            ),
         )
 
     def _abbreviated(self, ids: IdName, arch: str) -> ResolvedEnvironment:

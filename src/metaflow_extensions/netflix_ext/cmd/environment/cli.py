@@ -54,7 +54,7 @@ def cli() -> None:
 @click.option("--quiet/--no-quiet", default=False, help="Print data alone, in lines for programs; no progress.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
 @click.option("--datastore", type=click.Choice(compat.DATASTORES), help="Where environments are shared.")
-@click.option("--conda-root", metavar="ROOT", help="Its folder for them, in place of METAFLOW_CONDA_LOCALROOT.")
+@click.option("--conda-root", metavar="ROOT", help="The root of environments there, in place of the configured one.")
 @click.option("--metadata", metavar="TYPE", help="Where past runs are looked up: local, local@FOLDER, service, ...")
 @click.option("--environment", type=click.Choice(compat.ENVIRONMENTS), hidden=True, help="Accepted for 1.x.")
 @click.option("--quiet-file-output", metavar="FILE", help="Write the lines of --quiet to FILE as well.")
