@@ -160,3 +160,109 @@ def test_from_python(fresh: Project) -> None:
         "{'end': ('unresolved',), 'start': ('resolved',)}", "{'start': ('resolved',), 'end': ('unresolved',)}"
     )
     assert "ERROR Error: no step is called begin" in done.stdout
+
+
+def test_a_store_that_is_shared(fresh: Project) -> None:
+    """What is in the shared store is cached; with --local-only it is neither asked nor written."""
+    fresh.variables["METAFLOW_CONDA_LOCALROOT"] = str(fresh.root / "shared")
+    alone = steps(fresh, "resolve", "start", "--local-only")
+    assert alone["start"]["states"] == ["resolved"]
+    assert not (fresh.root / "shared").exists()
+
+    steps(fresh, "resolve", "end")
+    assert steps(fresh, "show", "end")["end"]["states"] == ["resolved", "cached"]
+    assert steps(fresh, "show", "end", "--local-only")["end"]["states"] == ["resolved"]
+    assert steps(fresh, "show", "start")["start"]["states"] == ["resolved"]
+
+
+def test_platforms(fresh: Project) -> None:
+    """Steps that run elsewhere are resolved for there; --arch takes its place, also several times."""
+    elsewhere = fresh.write(
+        "elsewhere.py", MORE.replace('@named_env(name="team/none")', "@retry").replace("pypi", "retry")
+    )
+    variables = {"METAFLOW_CONDA_REMOTE_COMMANDS": "retry"}
+    words = (str(elsewhere), "--environment=conda", "environment")
+
+    resolved = fresh.command(*words, "resolve", "end", "--json", variables=variables)
+    assert resolved.returncode == 0, resolved.output
+    end = json.loads(resolved.stdout)["steps"]["end"]
+    shown = fresh.command(*words, "show", "end", "--json", "--arch", "linux-64", "--arch", "osx-arm64")
+    found = json.loads(shown.stdout)["steps"]["end"]
+    wrong = fresh.command(*words, "show", "--arch", "windows")
+
+    assert (list(end), end["linux-64"]["new"]) == (["linux-64"], True)
+    assert {arch: item["states"] for arch, item in found.items()} == {
+        "linux-64": ["resolved"],
+        "osx-arm64": ["unresolved"],
+    }
+    check_refusal(wrong, "windows")
+
+
+def test_nothing_to_name_and_nowhere_to_write(fresh: Project) -> None:
+    """An alias for steps without environments, one that is final, and a file that cannot be written are refused."""
+    script = fresh.write("more.py", MORE)
+    none = environment(fresh, "resolve", "chosen", "off", "--alias", "team/x:v1", script=script)
+    check_refusal(none, "team/x:v1 cannot name an environment", "the steps have none yet")
+
+    steps(fresh, "resolve", "start", "--alias", "team/start:v1")
+    final = environment(fresh, "resolve", "end", "--alias", "team/start:v1")
+    check_refusal(final, "the alias 'team/start:v1' is final")
+    assert steps(fresh, "show", "end")["end"]["states"] == ["unresolved"]
+
+    nowhere = environment(fresh, "show", "--output", "no/such/folder")
+    assert nowhere.returncode == 1
+    assert "no/such/folder" in nowhere.stderr
+    assert "Traceback" not in nowhere.output
+    nothing = environment(fresh, "resolve", "off", script=script)
+    assert (nothing.returncode, "No environments to resolve" in nothing.stderr) == (0, True)
+
+
+def test_what_cannot_be_resolved(fresh: Project) -> None:
+    """The solver's explanation is the message, with the steps that ask, and nothing is kept."""
+    text = MORE.replace('@named_env(name="team/none")', '@conda(libraries={"no-such-thing": ""})')
+    done = environment(fresh, "resolve", "end", script=fresh.write("more.py", text))
+
+    check_refusal(done, "step end, for linux-64", "no-such-thing")
+    assert not list(fresh.catalog.rglob("env"))
+
+
+NOTEBOOK = """
+import asyncio
+from metaflow import Runner
+
+async def cell():
+    commands = Runner("more.py", environment="conda").environment()
+    shown = commands.show()
+    print("ERROR", shown["end"]["linux-64"].error)
+    print("FETCHED", shown["chosen"]["linux-64"].fetched)
+    try:
+        commands.resolve("end")
+    except RuntimeError as error:
+        print("TOLD", "team/none" in str(error), "Traceback" in str(error))
+    try:
+        commands.show(timeout=0.01)
+    except RuntimeError as error:
+        print("LATE", "did not end within" in str(error))
+    shown["off"]["linux-64"].step = "other"
+
+try:
+    asyncio.run(cell())
+except AttributeError as error:
+    print("FROZEN", type(error).__name__)
+"""
+
+
+def test_while_an_event_loop_runs(fresh: Project) -> None:
+    """In a notebook's cell the calls work as elsewhere, whatever the flow prints; what comes back is frozen."""
+    fresh.write("more.py", MORE.replace("class MoreFlow", 'print("{noise}")\n\n\nclass MoreFlow'))
+    done = fresh.command("-c", NOTEBOOK)
+
+    assert done.returncode == 0, done.output
+    said = dict(line.split(" ", 1) for line in done.stdout.splitlines() if line[:1].isupper())
+    assert "no environment is called 'team/none'" in said.pop("ERROR")
+    assert said == {
+        "FETCHED": "team/@{WHICH}",
+        "TOLD": "True False",
+        "LATE": "True",
+        "FROZEN": "FrozenInstanceError",
+    }
