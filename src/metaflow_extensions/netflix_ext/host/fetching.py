@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ..engine.alias import variables_in
+from ..engine.alias import of_a_task, variables_in
 from . import compat
 
 _PARAMETER = "METAFLOW_INIT_"
@@ -14,11 +14,13 @@ _PARAMETER = "METAFLOW_INIT_"
 def question(name: str, cli_args: Any) -> dict[str, Any]:
     """Return what `service.Service.fetch` needs to know of the task that Metaflow starts with *cli_args*.
 
-    *name* says which variables it may depend on; those of the task go before those of this process.
+    *name* says which variables it may depend on. Those that tell of a run or a task are this one's or not set: where
+    this process has them, they are of a task that launched the flow.
     """
     task = cli_args.task
     needed = variables_in(name)
-    variables = {variable: os.environ[variable] for variable in needed if variable in os.environ}
+    ours = [variable for variable in needed if variable in os.environ and not of_a_task(variable)]
+    variables = {variable: os.environ[variable] for variable in ours}
     if any(variable.startswith(_PARAMETER) for variable in needed):
         stored = compat.parameters(task, cli_args.orig_flow_datastore, lambda one: _variable(one) in needed)
         variables.update({_variable(one): value for one, value in stored.items()})
