@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import copy
 import random
+import shutil
 import socket
 import subprocess
 import time
@@ -67,9 +68,16 @@ class Running:
 @contextlib.contextmanager
 def running(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> Iterator[Running]:
     """Start *command*, wait until *ready* says so, and stop it at the end; what it says goes to *log*."""
+    # A test run that is killed takes its servers along.
+    bound = ["setpriv", "--pdeathsig", "KILL"] if shutil.which("setpriv") else []
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, cwd=log.parent, start_new_session=True
+            [*bound, *command],
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            cwd=log.parent,
+            start_new_session=True,
         )
     found = Running(process, log)
     try:
