@@ -141,7 +141,7 @@ class NoByteCode:
         """Put nothing."""
         return 0
 
-    def begin(self, prefix: Path, packages: object) -> None:
+    def begin(self, prefix: Path, packages: object, env_id: object = None) -> None:
         """Start nothing."""
 
     def begin_tree(self, folder: Path, python: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 from metaflow_extensions.netflix_ext.adapters import compile_sources
 from metaflow_extensions.netflix_ext.adapters.bytecode import ByteCodeCache
 from metaflow_extensions.netflix_ext.adapters.compile_sources import MARKER, STATE
+from metaflow_extensions.netflix_ext.engine.identity import EnvID
 from metaflow_extensions.netflix_ext.engine.package import PypiPackage
 
 TAG = str(sys.implementation.cache_tag)
@@ -176,7 +177,8 @@ def test_the_background_is_nobodys_burden(tmp_path: Path) -> None:
     (pid,) = workers(tmp_path)
     assert until(lambda: os.getpriority(os.PRIO_PROCESS, pid) == 19)
     assert os.getsid(pid) != os.getsid(0)
-    assert "/" == os.readlink(f"/proc/{pid}/cwd")
+    # In no folder of the user's: in the prefix, which it so knows from what may take its place.
+    assert until(lambda: os.readlink(f"/proc/{pid}/cwd") == str(tmp_path / "p"))
     assert {"/dev/null"} == {os.readlink(f"/proc/{pid}/fd/{number}") for number in (1, 2)}
     if hasattr(os, "SCHED_IDLE"):
         assert until(lambda: os.sched_getscheduler(pid) == os.SCHED_IDLE)
@@ -226,6 +228,48 @@ def test_a_prefix_may_go_while_it_is_worked_on(tmp_path: Path) -> None:
     assert until(lambda: not workers(tmp_path))
     assert not (tmp_path / "p").exists()
     assert {".lock", ".prefixes"} == set(os.listdir(tmp_path / ".bytecode" / TAG))
+
+
+@NEEDS_PROC
+def test_what_takes_the_place_of_a_prefix_gets_no_byte_code_of_it(tmp_path: Path) -> None:
+    """Replaced while it is worked on, a prefix leaves nothing in its successor, whose own sources are imported."""
+    put_prefix(tmp_path / "p")
+    wheel = put_wheel(tmp_path / "p", "mod", {"mod.py": SOURCE})
+    handle = hold(tmp_path / ".bytecode" / TAG / ".lock")
+    ByteCodeCache(tmp_path).begin(tmp_path / "p", [wheel])
+    assert until(lambda: workers(tmp_path))
+    assert until((tmp_path / ".bytecode" / TAG / ".prefixes" / "p").exists)
+    time.sleep(0.3)
+
+    (tmp_path / "p").rename(tmp_path / "p.partial-replaced")
+    site = put_prefix(tmp_path / "p")
+    put_wheel(tmp_path / "p", "mod", {"mod.py": "def where():\n    return 'the successor'\n"})
+    os.close(handle)
+
+    assert until(lambda: not workers(tmp_path))
+    assert (tmp_path / "p.partial-replaced" / STATE).exists()
+    assert list(site.rglob("*.pyc")) == []
+    assert not (tmp_path / "p" / STATE).exists()
+    assert run(tmp_path / "p/bin/python", "import mod; print(mod.where())", site) == "the successor"
+
+
+@NEEDS_PROC
+@pytest.mark.parametrize("marker", ['{"id": ["other", "b", "c"]}', "{", "[]"], ids=["another's", "damaged", "strange"])
+def test_a_prefix_that_has_come_to_be_anothers(tmp_path: Path, marker: str) -> None:
+    """Asked for one environment, the background leaves the prefix of another alone; its own it completes."""
+    put_prefix(tmp_path / "p")
+    wheel = put_wheel(tmp_path / "p", "mod", {"mod.py": SOURCE})
+    (tmp_path / "p" / MARKER).write_text(marker)
+
+    ByteCodeCache(tmp_path).begin(tmp_path / "p", [wheel], EnvID("a", "b", "c"))
+    until(lambda: workers(tmp_path), seconds=2)  # it may be gone before we look
+    assert until(lambda: not workers(tmp_path))
+    assert list((tmp_path / "p").rglob("*.pyc")) == []
+    assert not (tmp_path / "p" / STATE).exists()
+
+    (tmp_path / "p" / MARKER).write_text('{"id": ["a", "b", "c"]}')
+    ByteCodeCache(tmp_path).begin(tmp_path / "p", [wheel], EnvID("a", "b", "c"))
+    assert until((tmp_path / "p" / STATE).exists)
 
 
 def test_two_prefixes_compile_a_package_once(tmp_path: Path) -> None:

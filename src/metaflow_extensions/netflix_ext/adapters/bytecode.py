@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ..engine.errors import ToolError
+from ..engine.identity import EnvID
 from ..engine.package import CondaPackage, PypiPackage
 from . import compile_sources, process
 from .compile_sources import STATE, Package
@@ -48,8 +49,11 @@ class ByteCodeCache:
                 (stage / STATE).write_text(f"{_tag(minor)}\n", encoding="utf-8")
         return count
 
-    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage]) -> None:
-        """Let a process of its own make what *prefix* lacks, at the lowest priority; return at once."""
+    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage], env_id: EnvID | None = None) -> None:
+        """Let a process of its own make what *prefix* lacks, at the lowest priority; return at once.
+
+        With *env_id* it does nothing where the prefix has come to be another environment's.
+        """
         python = prefix / "bin" / "python"
         if (prefix / STATE).exists() or (minor := _minor(python)) is None:
             return
@@ -61,6 +65,7 @@ class ByteCodeCache:
                 "prefix": str(prefix.absolute()),
                 "library": f"lib/python3.{minor}",
                 "packages": [list(package) for package in _with_sources(packages)],
+                **({"id": list(env_id)} if env_id is not None else {}),
             },
         )
 

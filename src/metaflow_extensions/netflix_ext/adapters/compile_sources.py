@@ -249,18 +249,30 @@ def locked(path: str, *, wait: bool = True) -> Iterator[None]:
 
 def compile_packages(request: dict[str, Any]) -> None:
     """Make and link what a prefix lacks, then write its state file."""
-    folder, prefix = request["cache"], request["prefix"]
+    folder, name = request["cache"], os.path.basename(request["prefix"])
     packages = [Package(*item) for item in request["packages"]]
+    # From here on the very folder is meant, and not what may take its place: nobody would notice byte code of others.
+    os.chdir(request["prefix"])
+    prefix = "."
+    if "id" in request and _id_of(prefix) != request["id"]:
+        return
     cache = Cache(folder, prefix, request["library"])
     os.makedirs(f"{folder}/.prefixes", exist_ok=True)
-    with locked(f"{folder}/.prefixes/{os.path.basename(prefix)}", wait=False):
+    with locked(f"{folder}/.prefixes/{name}", wait=False):
         missing = [package for package in packages if not cache.link(package)]
         for package, files in cache.listed(missing):
             cache.make(package, files)
             cache.link(package)
-        # Not into a folder that took the prefix's place.
         if os.path.exists(f"{prefix}/{MARKER}"):
             write_state(f"{prefix}/{STATE}")
+
+
+def _id_of(prefix: str) -> Any:
+    try:
+        with open(f"{prefix}/{MARKER}", encoding="utf-8") as file:
+            return json.load(file)["id"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def write_state(path: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from .events import Reporter
+from .identity import EnvID
 from .options import PypiOptions
 from .package import CondaPackage, PypiPackage
 from .platform import VirtualPackage
@@ -220,7 +221,7 @@ class ByteCode(Protocol):
         """Put what is known of *packages* into *stage*, and return how many files."""
         ...
 
-    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage]) -> None:
+    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage], env_id: EnvID | None = None) -> None:
         """Let what *prefix* lacks be made in the background; return at once, for nothing where it lacks nothing."""
         ...
 

@@ -109,7 +109,7 @@ class Service:
         if found not in self._compiled:
             self._compiled.add(found)
             environment = self._environment(found)
-            self._bench.wiring.byte_code.begin(prefix.path, (*environment.conda, *environment.pypi))
+            self._bench.wiring.byte_code.begin(prefix.path, (*environment.conda, *environment.pypi), found)
         return {"path": str(prefix.path), "python": str(prefix.python), "variables": dict(prefix.variables)}
 
     def _start(self, env_id: EnvID) -> Future[creation.Prefix]:
