@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import os
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metaflow_extensions.netflix_ext.adapters.uv_program import default_index, find_uv
 from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.engine.identity import EnvID
 from metaflow_extensions.netflix_ext.engine.legacy import from_document, read
@@ -20,11 +23,28 @@ from tests.fakes import resolved
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "1x"
 ID = EnvID("5" * 40, "6" * 40, "linux-64")
-CHANNEL = "https://conda.anaconda.org/conda-forge"
+CHANNEL = "https://conda.example.com/conda-forge"
+
+
+@cache
+def the_default_index() -> str:
+    """Return the URL that uv takes where nobody says another one."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("UV_")]:
+            patch.delenv(name)
+        patch.setenv("UV_NO_CONFIG", "1")
+        return default_index(find_uv()).rstrip("/")
+
+
+def text_of(name: str) -> str:
+    """Return a document as 1.x has it: those in the folder leave out which index is the default one."""
+    text = (GOLDEN / name).read_text("utf-8")
+    assert "{default index}" in text
+    return text.replace("{default index}", the_default_index())
 
 
 def golden(name: str) -> ResolvedEnvironment:
-    return read((GOLDEN / name).read_bytes(), ID, name)
+    return read(text_of(name).encode(), ID, name)
 
 
 def every(environment: ResolvedEnvironment) -> list[CondaPackage | PypiPackage]:
@@ -32,7 +52,7 @@ def every(environment: ResolvedEnvironment) -> list[CondaPackage | PypiPackage]:
 
 
 def document() -> dict[str, Any]:
-    found: dict[str, Any] = json.loads((GOLDEN / "mixed-1.2.2.json").read_text("utf-8"))
+    found: dict[str, Any] = json.loads(text_of("mixed-1.2.2.json"))
     return found
 
 
@@ -95,11 +115,11 @@ def test_keys_of_1_2() -> None:
     assert set(found.stored) == {item.filename for item in every(found)}
     file = "numpy-1.24.4-py310h8e6c178_0.conda"
     assert found.stored[file] == (
-        f"packages/conda/conda.anaconda.org/conda-forge/linux-64/{file}/{file}/{'d' * 32}/{file}"
+        f"packages/conda/conda.example.com/conda-forge/linux-64/{file}/{file}/{'d' * 32}/{file}"
     )
     file = "requests-2.31.0-pyhd8ed1ab_0"
     assert found.stored[f"{file}.conda"] == (
-        f"packages/conda/conda.anaconda.org/conda-forge/noarch/{file}.tar.bz2/{file}.conda/{'c' * 32}/{file}.conda"
+        f"packages/conda/conda.example.com/conda-forge/noarch/{file}.tar.bz2/{file}.conda/{'c' * 32}/{file}.conda"
     )
     file = "ourtool-0.1-py3-none-any.whl"
     assert found.stored[file] == f"packages/pypi/_fake/github.com/someone/ourtool/1234abcd/{file}/{'f' * 64}/{file}"
@@ -259,7 +279,7 @@ def test_a_document_of_ours_is_read_as_before() -> None:
 def test_secrets_stay_out_of_what_we_write() -> None:
     """An environment of 1.x can be kept and carried in our form, its keys too, but those with credentials in them."""
     values = document()
-    key = values["packages"][0]["cache_info"][".conda"]["url"].replace("conda.anaconda", "joe:s3cr3t@conda.anaconda")
+    key = values["packages"][0]["cache_info"][".conda"]["url"].replace("conda.example", "joe:s3cr3t@conda.example")
     values["packages"][0]["cache_info"][".conda"]["url"] = key
     values["packages"][0]["url"] = f"https://joe:s3cr3t@{CHANNEL.removeprefix('https://')}/linux-64/" + (
         "python-3.10.13-hd12c33a_0_cpython.conda"

@@ -95,7 +95,7 @@ def test_a_prefix_that_is_there_is_used(
 
 def test_a_shell_reads_what_activates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values with quotes, spaces and dollars arrive as they are; the id is JSON; PYTHONPATH is the code package."""
-    monkeypatch.setenv("METAFLOW_EXTRACTED_ROOT", "/the/root")
+    monkeypatch.setenv("METAFLOW_EXTRACTED_ROOT", "/some/where")
     odd = "a 'b' \"c\" $HOME `x` \\ \n d"
     prefix = {"path": "/p q", "python": "/p q/bin/python", "variables": {"ODD": odd}}
     file = tmp_path / "activate"
@@ -107,7 +107,7 @@ def test_a_shell_reads_what_activates(tmp_path: Path, monkeypatch: pytest.Monkey
     seen = json.loads(done.stdout)
     assert (seen["ODD"], seen["CONDA_PREFIX"]) == (odd, "/p q")
     assert json.loads(seen["_METAFLOW_CONDA_ENV"]) == list(ENVIRONMENT.env_id)
-    assert seen["PYTHONPATH"] == "/the/root/.mf_code"
+    assert seen["PYTHONPATH"] == "/some/where/.mf_code"
     assert seen["PATH"].startswith("/p q/bin:")
     assert "PYTHONHOME" not in seen
 

@@ -29,7 +29,7 @@ GOOD: list[tuple[str, Any, str, object, object]] = [
     ("CONDA_CHANNEL_ALIAS", "https://a.example/", "channel_alias", "https://a.example", None),
     ("CONDA_ENVS_ROOT", "/some/where", "envs_root", Path("/some/where"), None),
     ("CONDA_LOCALROOT", "/some/where", "local_root", Path("/some/where"), None),
-    ("CONDA_S3ROOT", "s3://b/a/root/", "roots", {"s3": "s3://b/a/root"}, {}),
+    ("CONDA_S3ROOT", "s3://b/a/base/", "roots", {"s3": "s3://b/a/base"}, {}),
     ("CONDA_S3ROOT", "s3://b", "roots", {"s3": "s3://b"}, {}),
     ("CONDA_AZUREROOT", "box/a/root", "roots", {"azure": "box/a/root"}, {}),
     ("CONDA_GSROOT", "gs://b/root", "roots", {"gs": "gs://b/root"}, {}),
