@@ -420,3 +420,23 @@ def test_a_flow_shares_and_a_second_run_asks_nothing(
     grace = somebody(tmp_path / "grace", channel, s3_server)
     done = grace.metaflow("environment", "--datastore", "s3", "list", "--json")
     assert str(json.loads(str(step))[1]) in done.stdout, done.output
+
+
+def test_a_flows_commands_share_too(s3_server: StoreServer, channel: Server, tmp_path: Path) -> None:
+    """What a flow's `environment resolve` names can be had by name elsewhere, but with `--local-only`."""
+    ada, grace = somebody(tmp_path / "ada", channel, s3_server), somebody(tmp_path / "grace", channel, s3_server)
+    ada.variables["SPEC"] = f"[conda(python='{python_of(channel)}', packages={{'click': ''}})]"
+    words = ("--datastore=s3", "environment", "resolve", "start", "--json")
+
+    done = ada.flow(ONE, *words, "--local-only", "--alias", "team/mine:v1")
+    assert done.returncode == 0, done.output
+    done = grace.metaflow("environment", "--datastore", "s3", "show", "team/mine:v1")
+    assert done.returncode == 1, done.output
+    done = ada.flow(ONE, *words, "--force", "--alias", "team/flow:v1")
+    assert done.returncode == 0, done.output
+    full_id = next(iter(json.loads(done.stdout)["steps"]["start"].values()))["environment"]["full_id"]
+    done = grace.metaflow("environment", "--datastore", "s3", "show", "team/flow:v1", "--json")
+    assert done.returncode == 0, done.output
+    assert full_id in done.stdout
+    done = ada.flow(ONE, "--datastore=s3", "environment", "show", "start", "--json")
+    assert "cached" in next(iter(json.loads(done.stdout)["steps"]["start"].values()))["states"]

@@ -68,7 +68,7 @@ def answer(what: str, question: Mapping[str, Any], options: Mapping[str, Any], e
 
     *question* is that of `flow.question`, for the steps that are meant. Raises what a run raises.
     """
-    bench = Workbench(echo, local_only=options["local_only"])
+    bench = Workbench(echo, local_only=options["local_only"], datastore=str(question["datastore"]))
     arches: tuple[str | None, ...] = tuple(map(check_arch, options["arch"])) or (None,)
     shown = (
         _resolved(question, options, bench, arches) if what == "resolve" else list(_looked_at(question, bench, arches))
