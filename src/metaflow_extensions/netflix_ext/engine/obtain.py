@@ -36,7 +36,7 @@ class Trust:
         """Return the same, kept here from now on."""
         found = self.find(catalog, request)
         if found is not None:
-            Catalog(catalog.store).add(found, req_id=request.spec.req_id)
+            catalog.fetch(found, default=True, req_id=request.spec.req_id)
         return found
 
 
