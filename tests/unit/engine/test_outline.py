@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.engine.outline import Outline
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from tests.fakes import conda_package, resolved, wheel
@@ -35,34 +34,36 @@ TRICKY = replace(
 )
 
 
-def skim(environment: ResolvedEnvironment) -> Outline | None:
-    return Outline.skim(environment.to_bytes(), environment.env_id)
+def outline_of(environment: ResolvedEnvironment) -> Outline | None:
+    return Outline.from_bytes(environment.to_bytes(), environment.env_id)
 
 
 @pytest.mark.parametrize("environment", [TRICKY, resolved(), resolved(pypi=[wheel("click")])])
-def test_skimming_reads_what_is_there(environment: ResolvedEnvironment) -> None:
-    """Skimming a document gives what reading it all gives, however its texts look."""
-    whole = Outline.from_document(environment.to_dict(), environment.env_id, "doc")
+def test_what_a_document_tells(environment: ResolvedEnvironment) -> None:
+    """Packages, their count and size are those of the environment, however its texts look."""
+    outline = outline_of(environment)
 
-    assert skim(environment) == whole
-    assert whole.size == environment.size
-    assert whole.count == len(environment.conda) + len(environment.pypi)
-    assert whole.python == "3.11.7"
+    assert outline == Outline.from_document(environment.to_dict(), environment.env_id)
+    assert outline.conda == tuple((item.name, item.version, item.build) for item in environment.conda)
+    assert outline.pypi == tuple((item.name, item.version) for item in environment.pypi)
+    assert outline.size == environment.size
+    assert outline.count == len(environment.conda) + len(environment.pypi)
+    assert outline.python == "3.11.7"
 
 
-def test_skimming_the_golden_document() -> None:
-    """The form that is skimmed is the one that is kept in golden files."""
+def test_the_golden_document() -> None:
+    """The form that is read is the one that is kept in golden files."""
     data = GOLDEN.read_bytes()
     environment = ResolvedEnvironment.from_bytes(data, "golden")
 
-    assert Outline.skim(data, environment.env_id) == Outline.from_document(
-        environment.to_dict(), environment.env_id, "golden"
+    assert Outline.from_bytes(data, environment.env_id) == Outline.from_document(
+        environment.to_dict(), environment.env_id
     )
 
 
 def test_what_was_asked_for() -> None:
     """Requirements are in 1.x's form, and none holds a space where conda reads it without one."""
-    outline = skim(TRICKY)
+    outline = outline_of(TRICKY)
 
     assert outline is not None
     assert outline.requirements == (
@@ -87,15 +88,16 @@ def test_what_was_asked_for() -> None:
 )
 def test_kinds(spec: dict[str, object], kind: str) -> None:
     """The kind follows from what was asked for."""
-    outline = skim(replace(resolved(), spec=spec))
+    outline = outline_of(replace(resolved(), spec=spec))
 
     assert outline is not None
     assert outline.kind == kind
 
 
-def test_other_forms_are_not_skimmed() -> None:
-    """What is not in the very form that we write is left to those who read all of it."""
+def test_what_is_no_such_document() -> None:
+    """What we did not write for this id is left to those who read all of it, and say what is wrong."""
     data = TRICKY.to_bytes()
+    damaged = ({"spec": None}, {"conda": [{}]}, {"pypi": 3}, {"provenance": []}, {"conda": None})
     others = {
         "cut": data[:-20],
         "cut in a package": data[:300],
@@ -104,20 +106,19 @@ def test_other_forms_are_not_skimmed() -> None:
         "newer": data.replace(b'"schema": 2,\n "spec"', b'"schema": 3,\n "spec"'),
         "no version": data.replace(b'\n   "version"', b'\n   "virsion"', 1),
         "no name": data.replace(b'\n   "name"', b'\n   "nome"', 1),
-        "a size of words": data.replace(b'   "size": ', b'   "size": x', 1),
-        "an escape": data.replace(b'"name": "numpy"', b'"name": "num\\"py"', 1),
+        "no size": data.replace(b'   "size": ', b'   "size": x', 1),
+        "a size of words": data.replace(b'   "size": ', b'   "size": "x", "y": ', 1),
         "a list for a mapping": data.replace(b'"provenance": {', b'"provenance": [', 1),
+        "a list": b"[]",
+        "nested deep": b"[" * 100_000,
         "empty": b"",
         "no text": b"\xff" + data,
+        **{
+            str(damage): json.dumps({**TRICKY.to_dict(), **damage}, indent=1, sort_keys=True).encode()
+            for damage in damaged
+        },
     }
 
     assert [name for name, text in others.items() if text == data] == []
-    assert [name for name, text in others.items() if Outline.skim(text, TRICKY.env_id) is not None] == []
-    assert Outline.skim(data, resolved().env_id) is None
-
-
-@pytest.mark.parametrize("damage", [{"spec": None}, {"conda": [{}]}, {"pypi": 3}, {"provenance": []}])
-def test_damage_is_named(damage: dict[str, object]) -> None:
-    """What cannot be read is an error with the place in it."""
-    with pytest.raises(StoreError, match="doc: not an environment document"):
-        Outline.from_document({**TRICKY.to_dict(), **damage}, TRICKY.env_id, "doc")
+    assert [name for name, text in others.items() if Outline.from_bytes(text, TRICKY.env_id) is not None] == []
+    assert Outline.from_bytes(data, resolved().env_id) is None

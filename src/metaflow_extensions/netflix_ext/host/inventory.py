@@ -202,7 +202,7 @@ def _read(store: Store, env_id: EnvID) -> Outline | None:
     data = store.get(key)
     if data is None:
         return None
-    found = Outline.skim(data, env_id)
+    found = Outline.from_bytes(data, env_id)
     if found is not None:
         return found
     environment = read(store, env_id)  # which reads other forms, too, and says what is wrong
@@ -210,7 +210,7 @@ def _read(store: Store, env_id: EnvID) -> Outline | None:
 
 
 def _outline(environment: ResolvedEnvironment) -> Outline:
-    return Outline.from_document(environment.to_dict(), environment.env_id, ":".join(environment.env_id))
+    return Outline.from_document(environment.to_dict(), environment.env_id)
 
 
 @contextmanager
