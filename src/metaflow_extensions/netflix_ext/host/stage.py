@@ -28,6 +28,7 @@ class Stage:
         urls = {name: Path(os.path.abspath(path)).as_uri() for name, path in archives.items()}
         local = replace(
             environment,
+            stored={},
             conda=tuple(replace(package, url=urls[package.filename]) for package in environment.conda),
             pypi=tuple(replace(wheel, url=urls[wheel.filename], index="") for wheel in environment.pypi),
         )
