@@ -4,25 +4,17 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timezone
 
 from ..engine.alias import Alias
 from ..engine.catalog import Catalog, Pointer, final
 from ..engine.errors import AliasError, UnknownError
+from ..engine.obtain import Obtained
 from ..engine.request import Request
 from ..engine.resolved import ResolvedEnvironment
 from .describing import Wanted
 from .settings import user
 from .workbench import Workbench
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """One platform's environment, and whether it was resolved just now."""
-
-    environment: ResolvedEnvironment
-    new: bool
 
 
 def settle(
@@ -35,7 +27,7 @@ def settle(
     force: bool = False,
     default: bool = True,
     dry_run: bool = False,
-) -> list[Settled]:
+) -> list[Obtained]:
     """Return an environment for each platform, kept and named; with *dry_run* nothing is written.
 
     *who* is what asks, for messages, by request where they differ; with *default* the specs resolve to these
@@ -50,10 +42,9 @@ def settle(
     found = []
     for part in parts:
         if part.request is not None:
-            item = obtained[part.request]
-            found.append(Settled(environment=item.environment, new=item.new))
+            found.append(obtained[part.request])
         elif part.environment is not None:
-            found.append(Settled(environment=part.environment, new=False))
+            found.append(Obtained(environment=part.environment, new=False))
     environments = [item.environment for item in found]
     check(aliases, environments, bench)
     if not dry_run:

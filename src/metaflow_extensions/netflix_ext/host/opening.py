@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..engine.ask import Ask
 from ..engine.create import Prefix
-from ..engine.errors import CreateError, InputError, ResolveError
+from ..engine.errors import InputError, ResolveError
 from ..engine.extend import extend
 from ..engine.requirement import CondaRequirement, PypiRequirement
 from ..engine.resolved import ResolvedEnvironment
@@ -90,12 +90,6 @@ def register(opened: Opened, name: str, title: str, bench: Workbench, *, force: 
     variables = {**activation(opened.prefix), "PYTHONPATH": "", **opened.code}
     bench.wiring.register_kernel(opened.prefix.python, kernel, f"Metaflow {title}", variables, force=force)
     return kernel
-
-
-def check_whole(prefix: Prefix) -> None:
-    """Raise CreateError where *prefix* has lost its Python."""
-    if not prefix.python.exists():
-        raise CreateError(f"'{prefix.path}' is damaged: it has no bin/python", "remove it: it will be made again")
 
 
 def activation(prefix: Prefix) -> dict[str, str]:

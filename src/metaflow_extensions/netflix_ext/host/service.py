@@ -13,7 +13,6 @@ from typing import Any
 
 from ..engine import create as creation
 from ..engine.alias import fill
-from ..engine.errors import CreateError
 from ..engine.events import Reporter
 from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
@@ -21,7 +20,7 @@ from ..engine.resolve import named
 from ..engine.resolved import ResolvedEnvironment, package_document
 from . import progress, steps
 from .settings import check_envs_root
-from .workbench import Workbench, at
+from .workbench import Workbench, at, check_whole
 
 
 class Service:
@@ -104,8 +103,7 @@ class Service:
         live = contextlib.nullcontext() if creating.done() else self._bench.report.live()
         with self._bench.background.interruptible(), live:
             prefix = creating.result()
-        if not prefix.python.exists():
-            raise CreateError(f"'{prefix.path}' is damaged: it has no bin/python", "remove it: it will be made again")
+        check_whole(prefix)
         if found not in self._compiled:
             self._compiled.add(found)
             environment = self._environment(found)

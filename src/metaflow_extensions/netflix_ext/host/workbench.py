@@ -110,6 +110,12 @@ class Workbench:
             )
 
 
+def check_whole(prefix: creation.Prefix) -> None:
+    """Raise CreateError where *prefix* has lost its Python."""
+    if not prefix.python.exists():
+        raise CreateError(f"'{prefix.path}' is damaged: it has no bin/python", "remove it: it will be made again")
+
+
 @contextlib.contextmanager
 def _telling(needs: Mapping[str, str]) -> Iterator[None]:
     """Say of packages that a solver's explanation names which of them Metaflow itself asks for."""

@@ -11,6 +11,7 @@ from metaflow._vendor import click
 from ...engine.create import check_machine
 from ...host import opening, unpacking
 from ...host.opening import Opened
+from ...host.workbench import check_whole
 from .session import Answer, Session, shared_options
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:
     if options["install_notebook"]:
         environment = opening.with_kernel(environment, bench)
     prefix = bench.create(environment, title=f"Creating {env_name}", name=options["name"], replace=options["force"])
-    opening.check_whole(prefix)
+    check_whole(prefix)
     bench.wiring.byte_code.begin(prefix.path, (*environment.conda, *environment.pypi), environment.env_id)
     opened = Opened(environment=environment, prefix=prefix)
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 from metaflow._vendor import click
 
 from ...engine.alias import Alias
+from ...engine.obtain import Obtained
 from ...host import compat, view
 from ...host.describing import ENVIRONMENT, PYPROJECT, REQUIREMENTS, Description, wanted
 from ...host.inventory import Inventory
-from ...host.naming import Settled, settle
+from ...host.naming import settle
 from .session import Answer, Session, shared_options
 
 if TYPE_CHECKING:
@@ -69,7 +70,7 @@ def command(ctx: Any, **options: Any) -> None:
     session.give(_answer(found, aliases, session, dry_run=options["dry_run"]))
 
 
-def _tell(found: list[Settled], aliases: tuple[Alias, ...], session: Session, *, dry_run: bool) -> None:
+def _tell(found: list[Obtained], aliases: tuple[Alias, ...], session: Session, *, dry_run: bool) -> None:
     if found and not any(item.new for item in found):
         session.say("    known already; --force resolves it again")
     named = ", ".join(map(str, aliases))
@@ -134,7 +135,7 @@ def _step(pathspec: str) -> str:
     return f"step:{pathspec.removeprefix('step:')}" if pathspec else ""
 
 
-def _answer(found: list[Settled], aliases: tuple[Alias, ...], session: Session, *, dry_run: bool) -> Answer:
+def _answer(found: list[Obtained], aliases: tuple[Alias, ...], session: Session, *, dry_run: bool) -> Answer:
     inventory = Inventory(session.bench, session.warn)
     known = [inventory.facts(item.environment) for item in found]
 
