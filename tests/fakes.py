@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from metaflow_extensions.netflix_ext.engine.create import Creator
-from metaflow_extensions.netflix_ext.engine.errors import ResolveError
+from metaflow_extensions.netflix_ext.engine.errors import PackageError, ResolveError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
 from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage
@@ -101,12 +101,38 @@ class FakePypiSolver:
 
 @dataclass
 class FakeArchives:
-    """Has the files of `files`, by key."""
+    """Has the files of `files` by key, as a store would, and those of `at_hand` by file name.
+
+    Where `web` is a folder, everything can be fetched: into it, with the name as its content.
+    """
 
     files: Mapping[str, Path] = field(default_factory=dict)
+    at_hand: Mapping[str, Path] = field(default_factory=dict)
+    web: Path | None = None
+    error: Exception | None = None
+    fetches: list[str] = field(default_factory=list)
 
-    def local(self, package: CondaPackage | PypiPackage, key: str) -> Path | None:
-        return self.files.get(key)
+    def here(self, package: CondaPackage | PypiPackage) -> Path | None:
+        return self.at_hand.get(package.filename)
+
+    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> Path | None:
+        if self.error is not None:
+            raise self.error
+        return next((self.files[key] for key in keys if key in self.files), None)
+
+    def fetched(
+        self,
+        package: CondaPackage | PypiPackage,
+        advanced: Callable[[int], None] = lambda _: None,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> Path:
+        self.fetches.append(package.filename)
+        if self.web is None:
+            raise PackageError(f"{package.url} cannot be fetched")
+        path = self.web / package.filename
+        path.write_text(package.filename)
+        return path
 
 
 @dataclass
@@ -116,6 +142,10 @@ class FakeInstaller:
     error: BaseException | None = None
     calls: int = 0
     trusted: Sequence[str] = ()
+    known: Sequence[str] = ()
+
+    def unpacked(self, package: CondaPackage) -> bool:
+        return package.filename in self.known
 
     def install(
         self,

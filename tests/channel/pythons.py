@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 from .archive import PLACEHOLDER, Package, items_below
 from .errors import ChannelError
 from .interpreters import Interpreter
+from .libraries import copy_libraries
 
 _OMITTED = frozenset(
     {
@@ -204,20 +206,24 @@ def _placeholders(one: Interpreter, staging: Path, lib: Path) -> list[str]:
 
 
 def _elf(staging: Path) -> None:
-    """Drop debugging symbols and make every ELF file find libpython from its own place."""
+    """Bring what every ELF file needs, drop debugging symbols, and let all find their libraries from their own place.
+
+    By RPATH, which unlike RUNPATH holds for what the libraries of others need, such as those of compiled wheels.
+    """
     files = [path for path in _regular(staging) if _is_elf(path)]
+    lib = staging / "lib"
+    files += copy_libraries(files, lib)
     for path in files:
         path.chmod(0o755)
     strip = shutil.which("strip")
     if strip and files:
         subprocess.run([strip, "--strip-debug", *map(str, files)], capture_output=True, check=False)
-    lib = staging / "lib"
-    if not any(lib.glob("libpython*")):
+    if sys.platform != "linux":
         return
     for path in files:
         relative = os.path.relpath(lib, path.parent)
         origin = "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
-        _patchelf("--set-rpath", origin, str(path))
+        _patchelf("--force-rpath", "--set-rpath", origin, str(path))
 
 
 def _patchelf(*arguments: str) -> str:

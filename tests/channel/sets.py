@@ -70,10 +70,12 @@ SETS = (
     ),
     Definition(
         name="stores",
-        summary="one Python, and what flows need whose datastore is S3",
-        minors=EVERY,
-        most=1,
-        groups=(Group(EVERY, ("pip", "requests", "boto3", "click")),),
+        summary="two Pythons, and what flows need whose datastore is S3",
+        minors=("3.11", "3.13"),
+        groups=(
+            Group(("3.11", "3.13"), ("pip", "requests", "boto3", "click", "itsdangerous")),
+            Group(("3.13",), ("numpy",)),
+        ),
     ),
     Definition(
         name="bench",

@@ -1,22 +1,47 @@
-"""Package files copied from a store, and checked."""
+"""Package files: copied from a store, or fetched from their source, and checked."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+import os
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.archives import StoreArchives
+from metaflow_extensions.netflix_ext.adapters.archives import KeptArchives
 from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.errors import PackageError, StoreError
+from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
 from tests.fakes import conda_package, wheel
 
 DATA = b"an archive"
 MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()
 CONDA = conda_package("numpy", sha256="", md5=MD5)
 WHEEL = replace(wheel("requests"), sha256=hashlib.sha256(DATA).hexdigest())
+
+
+@dataclass
+class FakeFetcher:
+    """Has one file for every URL."""
+
+    asked: list[tuple[str, str, Sequence[str]]] = field(default_factory=list)
+
+    def fetch(
+        self,
+        url: str,
+        digest: str,
+        path: Path,
+        advanced: Callable[[int], None] = lambda _: None,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> None:
+        self.asked.append((url, digest, trusted))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(DATA)
+        advanced(len(DATA))
 
 
 def store_with(**items: bytes) -> MemoryStore:
@@ -26,67 +51,104 @@ def store_with(**items: bytes) -> MemoryStore:
     return store
 
 
+def archives(folder: Path, *stores: MemoryStore) -> KeptArchives:
+    return KeptArchives(folder, stores, FakeFetcher())
+
+
 def left_in(folder: Path) -> list[str]:
     return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("package", [CONDA, WHEEL])
-def test_a_file_is_copied_once(tmp_path: Path, package: object) -> None:
+def test_a_file_is_copied_once(tmp_path: Path, package: CondaPackage | PypiPackage) -> None:
     """The file has the package's name and bytes; the next time no store is needed."""
-    found = StoreArchives(tmp_path, [MemoryStore(), store_with(key=DATA)]).local(package, "key")  # type: ignore[arg-type]
+    found = archives(tmp_path, MemoryStore(), store_with(key=DATA)).copied(package, ["other", "key"])
 
     assert found is not None
-    assert found.name == package.filename  # type: ignore[attr-defined]
+    assert found.name == package.filename
     assert found.read_bytes() == DATA
     assert len(left_in(tmp_path)) == 1
-    assert StoreArchives(tmp_path, []).local(package, "key") == found  # type: ignore[arg-type]
+    assert archives(tmp_path).here(package) == found
 
 
 def test_what_no_store_has_is_none(tmp_path: Path) -> None:
     """Where no store has the key there is no file, and nothing is left behind."""
-    assert StoreArchives(tmp_path, [MemoryStore()]).local(CONDA, "key") is None
+    assert archives(tmp_path, MemoryStore()).copied(CONDA, ["key"]) is None
+    assert archives(tmp_path).here(CONDA) is None
     assert list(tmp_path.rglob("*")) == []
 
 
 @pytest.mark.parametrize(("package", "algorithm"), [(CONDA, "md5"), (WHEEL, "sha256")])
-def test_other_bytes_are_refused(tmp_path: Path, package: object, algorithm: str) -> None:
+def test_other_bytes_are_refused(tmp_path: Path, package: CondaPackage | PypiPackage, algorithm: str) -> None:
     """The key, what was expected and what was found are told, and nothing of the file stays."""
-    archives = StoreArchives(tmp_path, [store_with(key=b"other")])
-
     with pytest.raises(PackageError) as caught:
-        archives.local(package, "key")  # type: ignore[arg-type]
+        archives(tmp_path, store_with(key=b"other")).copied(package, ["key"])
 
     found = hashlib.new(algorithm, b"other", usedforsecurity=False).hexdigest()
-    expected = package.digest.removeprefix("md5:")  # type: ignore[attr-defined]
+    expected = package.digest.removeprefix("md5:")
     assert f"key is not the package that was resolved: expected {algorithm} {expected}, found {found}" in (
         caught.value.message.replace("'", "")
     )
     assert left_in(tmp_path) == []
 
 
-def test_a_damaged_file_is_copied_again(tmp_path: Path) -> None:
+def test_a_damaged_file_is_not_here(tmp_path: Path) -> None:
     """What was copied before is looked at again, and replaced where it has changed."""
-    archives = StoreArchives(tmp_path, [store_with(key=DATA)])
-    path = archives.local(CONDA, "key")
+    some = archives(tmp_path, store_with(key=DATA))
+    path = some.copied(CONDA, ["key"])
     assert path is not None
     path.write_bytes(b"other")
 
-    assert archives.local(CONDA, "key") == path
+    assert some.here(CONDA) is None
+    assert some.copied(CONDA, ["key"]) == path
     assert path.read_bytes() == DATA
+
+
+def test_a_package_is_fetched_from_its_source(tmp_path: Path) -> None:
+    """The URL, the hash and the trusted hosts go to what fetches, and the file is here from then on."""
+    fetcher = FakeFetcher()
+    some = KeptArchives(tmp_path, (), fetcher)
+    told: list[int] = []
+
+    path = some.fetched(CONDA, told.append, trusted=["example.org"])
+
+    assert fetcher.asked == [(CONDA.url, f"md5:{MD5}", ["example.org"])]
+    assert told == [len(DATA)]
+    assert some.here(CONDA) == path
+
+
+def test_what_nobody_uses_goes(tmp_path: Path) -> None:
+    """A file that was not used for a month is removed when another is fetched; one that was used yesterday stays."""
+    some = archives(tmp_path, store_with(key=DATA))
+    old, used = some.copied(CONDA, ["key"]), some.copied(WHEEL, ["key"])
+    assert old is not None
+    assert used is not None
+    month = time.time() - 32 * 24 * 3600
+    for path in (old, used):
+        os.utime(path, (month, month))
+    assert some.here(WHEEL) == used  # which counts as use
+
+    other = replace(wheel("other"), sha256=WHEEL.sha256)
+    some.fetched(other)
+
+    assert not old.exists()
+    assert used.exists()
 
 
 def test_names_do_not_lead_out(tmp_path: Path) -> None:
     """A document can name neither a file elsewhere nor a key outside of the store."""
-    archives = StoreArchives(tmp_path / "in", [store_with(key=DATA)])
+    some = archives(tmp_path / "in", store_with(key=DATA))
 
     with pytest.raises(StoreError):
-        archives.local(replace(CONDA, filename="../../out.conda"), "key")
+        some.copied(replace(CONDA, filename="../../out.conda"), ["key"])
     with pytest.raises(StoreError):
-        archives.local(CONDA, "../key")
+        some.copied(CONDA, ["../key"])
+    with pytest.raises(StoreError):
+        some.here(replace(CONDA, filename="../../out.conda"))
     assert left_in(tmp_path) == []
 
 
 def test_without_a_hash_nothing_is_taken(tmp_path: Path) -> None:
     """A file that cannot be checked is not used."""
     with pytest.raises(PackageError, match="has no hash"):
-        StoreArchives(tmp_path, [store_with(key=DATA)]).local(replace(WHEEL, sha256=""), "key")
+        archives(tmp_path, store_with(key=DATA)).copied(replace(WHEEL, sha256=""), ["key"])

@@ -9,8 +9,10 @@ import pytest
 
 from metaflow_extensions.netflix_ext.adapters.prefixes import PrefixFolder
 from metaflow_extensions.netflix_ext.engine.create import create
-from metaflow_extensions.netflix_ext.engine.errors import PackageError
+from metaflow_extensions.netflix_ext.engine.errors import PackageError, StoreError
 from metaflow_extensions.netflix_ext.engine.fetch import at_hand, shown_key
+from metaflow_extensions.netflix_ext.engine.layout import package_key
+from metaflow_extensions.netflix_ext.engine.package import CondaPackage
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from tests.fakes import FakeArchives, Recorder, conda_package, creator, resolved, wheel
 
@@ -24,6 +26,10 @@ def environment() -> ResolvedEnvironment:
     return replace(resolved(NUMPY, pypi=[BUILT, PLAIN]), stored=STORED)
 
 
+def nothing(_: CondaPackage) -> bool:
+    return False
+
+
 def archives(folder: Path, *keys: str) -> FakeArchives:
     return FakeArchives({key: folder / key.rpartition("/")[2] for key in keys or STORED.values()})
 
@@ -32,7 +38,7 @@ def test_what_a_store_has_is_installed_from_this_machine(tmp_path: Path) -> None
     """Packages that a store keeps get the URL of their file; all else about them stays, and so do the others."""
     report = Recorder()
 
-    conda, pypi = at_hand(environment(), archives(tmp_path), report, report.note)
+    conda, pypi = at_hand(environment(), archives(tmp_path), nothing, report, report.note)
 
     assert conda == (replace(NUMPY, url=(tmp_path / NUMPY.filename).as_uri()), environment().conda[1])
     assert pypi == tuple(replace(item, url=(tmp_path / item.filename).as_uri(), index="") for item in (BUILT, PLAIN))
@@ -44,7 +50,7 @@ def test_what_is_gone_from_the_store_is_fetched_from_its_source(tmp_path: Path) 
     """A package that a store should have and has not keeps its URL, and people are told."""
     report = Recorder()
 
-    conda, pypi = at_hand(environment(), archives(tmp_path, STORED[BUILT.filename]), report, report.note)
+    conda, pypi = at_hand(environment(), archives(tmp_path, STORED[BUILT.filename]), nothing, report, report.note)
 
     assert conda == environment().conda
     assert pypi[1] == PLAIN
@@ -58,20 +64,59 @@ def test_what_is_nowhere_is_refused(tmp_path: Path) -> None:
     report = Recorder()
 
     with pytest.raises(PackageError) as caught:
-        at_hand(environment(), archives(tmp_path, STORED[PLAIN.filename]), report, report.note)
+        at_hand(environment(), archives(tmp_path, STORED[PLAIN.filename]), nothing, report, report.note)
 
     assert f"{BUILT.filename}: packages/{BUILT.filename}" in caught.value.message
     assert PLAIN.filename not in caught.value.message
     assert report.notes == []
 
 
-def test_without_keys_no_store_is_asked() -> None:
-    """An environment whose packages lie nowhere else is taken as it is, without a word."""
+def test_what_no_store_has_is_left_to_its_source(tmp_path: Path) -> None:
+    """An environment that no store has anything of is taken as it is, without a word."""
     report = Recorder()
     plain = resolved(NUMPY, pypi=[PLAIN])
 
-    assert at_hand(plain, FakeArchives(), report, report.note) == (plain.conda, plain.pypi)
-    assert report.tasks == []
+    assert at_hand(plain, FakeArchives(), nothing, report, report.note) == (plain.conda, plain.pypi)
+    assert report.notes == []
+
+
+def test_what_is_here_needs_no_store(tmp_path: Path) -> None:
+    """A package that lies unpacked here stays as it is; of one whose file is here no store is asked."""
+    report = Recorder()
+    plain = resolved(NUMPY, pypi=[PLAIN])
+    file = tmp_path / PLAIN.filename
+    broken = FakeArchives(at_hand={PLAIN.filename: file}, error=StoreError("it cannot be reached"))
+
+    conda, pypi = at_hand(plain, broken, lambda _: True, report, report.note)
+
+    assert conda == plain.conda
+    assert pypi == (replace(PLAIN, url=file.as_uri(), index=""),)
+    assert report.notes == []
+
+
+def test_packages_of_a_store_lie_where_their_url_tells(tmp_path: Path) -> None:
+    """Without a word of it in the document, a package is looked for under the key that its URL gives."""
+    report = Recorder()
+    plain = resolved(NUMPY)
+    file = tmp_path / NUMPY.filename
+    some = FakeArchives({package_key("conda", NUMPY.url, NUMPY.filename, NUMPY.digest): file})
+
+    conda, _ = at_hand(plain, some, nothing, report, report.note)
+
+    assert conda[0].url == file.as_uri()
+    # All of an environment is in a store that has some of it.
+    assert report.notes == [f"Not in the store, and fetched from where they come from: {conda[1].filename}"]
+
+
+def test_a_store_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
+    """What has a source is fetched from there then; what has none is the store's error."""
+    report = Recorder()
+    broken = FakeArchives(error=StoreError("'s3://x' cannot be reached"))
+
+    assert at_hand(resolved(NUMPY), broken, nothing, report, report.note)[0] == resolved(NUMPY).conda
+    assert report.notes == ["'s3://x' cannot be reached. Packages are fetched from where they come from"]
+    with pytest.raises(StoreError, match="cannot be reached"):
+        at_hand(environment(), broken, nothing, report, report.note)
 
 
 def test_source_archives_are_refused(tmp_path: Path) -> None:
@@ -80,7 +125,7 @@ def test_source_archives_are_refused(tmp_path: Path) -> None:
     report = Recorder()
 
     with pytest.raises(PackageError, match=r"only wheels are installed, and the environment has a-1\.0\.tar\.gz"):
-        at_hand(resolved(NUMPY, pypi=[source]), archives(tmp_path), report, report.note)
+        at_hand(resolved(NUMPY, pypi=[source]), archives(tmp_path), nothing, report, report.note)
     assert report.tasks == []
 
 

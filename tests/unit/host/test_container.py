@@ -69,10 +69,19 @@ def test_a_package_is_copied_and_the_store_left_as_it_is(tmp_path: Path, store: 
     store.put(key, data)
     work = Container(store, str(tmp_path / "work"))
 
-    assert Path(work._archive("pypi", package, {})).read_bytes() == data
+    assert Path(work._archive(package, {}) or "").read_bytes() == data
     assert Path(store.root, key).read_bytes() == data
+    gone = replace(wheel("other"), url="https://_fake/other.whl")
     with pytest.raises(StoreError, match=r"any\.whl' is not there any more"):
-        work._archive("pypi", wheel("other"), {})
+        work._archive(gone, {})
+
+
+def test_a_package_that_is_gone_is_left_to_its_source(
+    tmp_path: Path, store: MetaflowStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A package that the store has lost, and that has a source, is told and left to that."""
+    assert Container(store, str(tmp_path / "work"))._archive(wheel("other"), {}) is None
+    assert "any.whl' is not there any more; it is fetched from where it came from" in capsys.readouterr().out
 
 
 def test_a_package_that_1x_has_stored(tmp_path: Path, store: MetaflowStore) -> None:
@@ -80,9 +89,9 @@ def test_a_package_that_1x_has_stored(tmp_path: Path, store: MetaflowStore) -> N
     package = replace(wheel("idna"), sha256=hashlib.sha256(b"a wheel").hexdigest())
     store.put("packages/pypi/elsewhere", b"a wheel")
 
-    path = Container(store, str(tmp_path))._archive("pypi", package, {package.filename: "packages/pypi/elsewhere"})
+    path = Container(store, str(tmp_path))._archive(package, {package.filename: "packages/pypi/elsewhere"})
 
-    assert Path(path).read_bytes() == b"a wheel"
+    assert Path(path or "").read_bytes() == b"a wheel"
 
 
 def test_a_prefix_that_is_there_is_used(
@@ -136,7 +145,7 @@ def test_failures_are_told_on_one_line_of_work(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(compat, "package_member", lambda name: None)
 
-    assert main(["start", "local", str(tmp_path / "store"), ":".join(ENVIRONMENT.env_id)]) == 1
+    assert main(["start", "local", str(tmp_path / "store"), "linux-64", f"id={':'.join(ENVIRONMENT.env_id)}"]) == 1
     told = capsys.readouterr().err
     assert "the code package has no conda_v2.cnd" in told
     assert "hint: " in told

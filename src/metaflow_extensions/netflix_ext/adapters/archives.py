@@ -1,6 +1,6 @@
-"""Package files that a store keeps, copied to this machine and checked.
+"""Package files on this machine: copied from a store or fetched from their source, and checked.
 
-<folder>/<digest>/<file>   a package; kept, so that another environment with it needs no store
+<folder>/<digest>/<file>   a package; kept, so that another environment with it needs neither
 """
 
 from __future__ import annotations
@@ -9,43 +9,59 @@ import contextlib
 import hashlib
 import os
 import secrets
-from collections.abc import Sequence
+import shutil
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ..engine.errors import PackageError
 from ..engine.fetch import shown_key
 from ..engine.layout import check_key
 from ..engine.package import CondaPackage, PypiPackage
-from ..engine.ports import Store
+from ..engine.ports import Fetcher, Store
 
 _BLOCK = 1 << 20
+_KEPT_SECONDS = 30 * 24 * 3600
+_SWEPT = ".swept"
+_SWEEP_SECONDS = 24 * 3600
 _HINT = (
     "nothing was installed from it. The file in the store is not the one that was put there: remove it, if it is yours "
     "to remove, and the package is fetched from where it comes from"
 )
 
 
-class StoreArchives:
-    """Files below *folder*, which is made when the first of them is, from *stores*, nearest first."""
+class KeptArchives:
+    """Files below *folder*, which is made when the first of them is; what nobody uses for 30 days is removed.
 
-    def __init__(self, folder: Path, stores: Sequence[Store]) -> None:
+    Args:
+        folder: where they lie.
+        stores: where they are copied from, nearest first.
+        fetcher: what fetches them from where they come from.
+    """
+
+    def __init__(self, folder: Path, stores: Sequence[Store], fetcher: Fetcher) -> None:
         self._folder = folder
         self._stores = stores
+        self._fetcher = fetcher
 
-    def local(self, package: CondaPackage | PypiPackage, key: str) -> Path | None:
-        """Return the file of *package*, which a store has under *key*; None where none has it.
+    def here(self, package: CondaPackage | PypiPackage) -> Path | None:
+        """Return the file of *package*, or None where there is none; one that is damaged is none."""
+        path, algorithm, expected = self._place(package)
+        try:
+            if _digest(path, algorithm) != expected:
+                return None
+            os.utime(path)
+        except OSError:
+            return None
+        return path
+
+    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> Path | None:
+        """Return the file of *package*, copied from a store that has it under one of *keys*; None where none has it.
 
         Raises PackageError where the bytes are not those that were resolved, OSError where *folder* cannot hold them.
         """
-        algorithm, expected = _hash_of(package)
-        if not expected:
-            raise PackageError(
-                f"'{package.filename}' has no hash, so that its bytes cannot be checked", "resolve the environment anew"
-            )
-        path = self._folder / check_key(f"{algorithm}-{expected}/{package.filename}")
-        if path.is_file() and _digest(path, algorithm) == expected:
-            return path
-        for store in self._stores:
+        path, algorithm, expected = self._place(package)
+        for key, store in ((check_key(key), store) for store in self._stores for key in keys):
             aside = path.with_name(f".{secrets.token_hex(8)}")
             aside.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -65,6 +81,40 @@ class StoreArchives:
         with contextlib.suppress(OSError):
             path.parent.rmdir()
         return None
+
+    def fetched(
+        self,
+        package: CondaPackage | PypiPackage,
+        advanced: Callable[[int], None] = lambda _: None,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> Path:
+        """Return the file of *package*, fetched from where it comes from; see `Fetcher.fetch`."""
+        path, _, _ = self._place(package)
+        self._sweep()
+        self._fetcher.fetch(package.url, package.digest, path, advanced, trusted=trusted)
+        return path
+
+    def _place(self, package: CondaPackage | PypiPackage) -> tuple[Path, str, str]:
+        """Return where the file of *package* lies, the algorithm of its hash, and the hash."""
+        algorithm, expected = _hash_of(package)
+        if not expected:
+            raise PackageError(
+                f"'{package.filename}' has no hash, so that its bytes cannot be checked", "resolve the environment anew"
+            )
+        return self._folder / check_key(f"{algorithm}-{expected}/{package.filename}"), algorithm, expected
+
+    def _sweep(self) -> None:
+        """Remove what was not used for long; look for that once a day."""
+        now, mark = time.time(), self._folder / _SWEPT
+        with contextlib.suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            if mark.exists() and now - mark.stat().st_mtime < _SWEEP_SECONDS:
+                return
+            mark.touch()
+            for folder in self._folder.iterdir():
+                if folder.is_dir() and all(now - file.stat().st_mtime > _KEPT_SECONDS for file in folder.iterdir()):
+                    shutil.rmtree(folder, ignore_errors=True)
 
 
 def _hash_of(package: CondaPackage | PypiPackage) -> tuple[str, str]:

@@ -8,7 +8,7 @@ import os
 import secrets as tokens
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -60,16 +60,25 @@ class HttpFetcher:
         self._timeout = timeout
         self._local = threading.local()
 
-    def fetch(self, url: str, digest: str, path: Path, advanced: Callable[[int], None] = lambda _: None) -> None:
+    def fetch(
+        self,
+        url: str,
+        digest: str,
+        path: Path,
+        advanced: Callable[[int], None] = lambda _: None,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> None:
         """Put the bytes of *url* into *path*, whole or not at all; *advanced* is told of each block's size.
 
-        *digest* is a SHA-256 in hexadecimal digits, or ``md5:`` and digits. Raises PackageError where the file cannot
+        *digest* is a SHA-256 in hexadecimal digits, or ``md5:`` and digits; the certificates of the *trusted* hosts are
+        not checked. Raises PackageError where the file cannot
         be had, or is not the one that *digest* says; OSError where it cannot be written.
         """
         pause = self._pause
         for attempt in range(1, self._tries + 1):
             try:
-                self._attempt(url, digest, path, advanced)
+                self._attempt(url, digest, path, advanced, trusted)
             except _AgainError as error:
                 if attempt == self._tries:
                     raise PackageError(
@@ -81,14 +90,16 @@ class HttpFetcher:
             else:
                 return
 
-    def _attempt(self, url: str, digest: str, path: Path, advanced: Callable[[int], None]) -> None:
+    def _attempt(
+        self, url: str, digest: str, path: Path, advanced: Callable[[int], None], trusted: Sequence[str]
+    ) -> None:
         algorithm, _, expected = digest.rpartition(":")
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{tokens.token_hex(8)}")
         hashed = hashlib.new(algorithm or "sha256", usedforsecurity=False)
         told = 0
         try:
-            with aside.open("wb") as file, self._blocks(url) as blocks:
+            with aside.open("wb") as file, self._blocks(url, trusted) as blocks:
                 for block in blocks:
                     file.write(block)
                     hashed.update(block)
@@ -104,7 +115,7 @@ class HttpFetcher:
                 aside.unlink()
 
     @contextmanager
-    def _blocks(self, url: str) -> Iterator[Iterator[bytes]]:
+    def _blocks(self, url: str, trusted: Sequence[str]) -> Iterator[Iterator[bytes]]:
         parts = urlsplit(url)
         if parts.scheme == "file":
             with _opened(Path(unquote(parts.path)), url) as file:
@@ -116,9 +127,11 @@ class HttpFetcher:
         headers = {"Accept-Encoding": "identity"}
         if user:
             headers["Authorization"] = f"Basic {base64.b64encode(unquote(user).encode()).decode()}"
+        # A host, or a host with its port, as pip takes them; None leaves it to the user's environment.
+        verify = False if {host, full.hostname} & set(trusted) else None
         try:
             with self._session().get(
-                full._replace(netloc=host).geturl(), headers=headers, stream=True, timeout=self._timeout
+                full._replace(netloc=host).geturl(), headers=headers, stream=True, timeout=self._timeout, verify=verify
             ) as answer:
                 _check(answer, url)
                 length = int(answer.headers.get("Content-Length") or 0)

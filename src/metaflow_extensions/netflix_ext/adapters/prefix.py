@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ..engine.errors import CreateError, ExtensionError, PackageError
 from ..engine.events import Reporter
 from ..engine.package import CondaPackage, package_to_dict
+from .rattler_cache import default_packages, is_unpacked
 from .worker import Worker, WorkerError
 
 Validation = Literal["skip", "changed", "full"]
@@ -99,6 +100,10 @@ class RattlerInstaller:
             raise _explained(error, packages, stage) from error
         finally:
             progress.end()
+
+    def unpacked(self, package: CondaPackage) -> bool:
+        """Tell whether *package* is in the package cache, so that its archive is not needed."""
+        return is_unpacked(package, self._packages or default_packages())
 
     def _request(self, asked: Mapping[str, object], stage: Path, progress: _Progress) -> None:
         for again in range(_AGAIN, -1, -1):

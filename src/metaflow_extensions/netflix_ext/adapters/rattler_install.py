@@ -6,7 +6,6 @@ import asyncio
 import hashlib
 import json
 import os
-import sys
 import threading
 import time
 from collections.abc import Coroutine
@@ -16,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import rattler
 
+from .rattler_cache import default_packages
 from .rattler_network import Arguments, Networks, RefusedError, Send
 from .rattler_record import record_of
 
@@ -86,7 +86,7 @@ class Progress:
 async def install(asked: Arguments, networks: Networks, send: Send) -> str:
     """Link records into a folder; return the package cache that was used."""
     network = networks.get(asked["secrets"])
-    packages = Path(asked["packages"]) if asked["packages"] else _default_packages()
+    packages = Path(asked["packages"]) if asked["packages"] else default_packages()
     progress = Progress(send, len(asked["records"]))
     await asyncio.gather(*(asyncio.to_thread(_check_file, fields) for fields in asked["records"]))
     work = rattler.install(
@@ -111,19 +111,6 @@ async def install(asked: Arguments, networks: Networks, send: Send) -> str:
         raise RefusedError(kind, str(error), packages=str(packages)) from error
     progress.tell()
     return str(packages)
-
-
-def _default_packages() -> Path:
-    """Return the package cache that every program built on rattler shares."""
-    chosen = os.environ.get("RATTLER_CACHE_DIR")
-    if chosen:
-        return Path(chosen) / "pkgs"
-    if sys.platform == "darwin":
-        base = Path.home() / "Library" / "Caches"
-    else:
-        named = os.environ.get("XDG_CACHE_HOME", "")
-        base = Path(named) if Path(named).is_absolute() else Path.home() / ".cache"
-    return base / "rattler" / "cache" / "pkgs"
 
 
 def _cache(packages: Path, asked: Arguments) -> rattler.PackageCache:

@@ -18,7 +18,7 @@ from .ports import Store
 from .resolved import ResolvedEnvironment
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Pointer:
     """What a pointer or an alias says: the environment, who set it, and when (UTC, ISO 8601; both may be empty)."""
 
@@ -132,6 +132,14 @@ class Catalog:
             self.shared.put(latest_by_key(req_id, arch, facts.get("by", "")), pointer, overwrite=True)
             self.shared.put(latest_key(req_id, arch), pointer, overwrite=True)
         self.store.put(latest_key(req_id, arch), pointer, overwrite=True)
+
+    def offer(self, req_id: str, environment: ResolvedEnvironment) -> None:
+        """Let the spec *req_id* resolve to *environment* in *shared*, where it resolves to nothing there."""
+        if self.shared is not None and not environment.legacy:
+            by, on = environment.provenance.get("by", ""), environment.provenance.get("on", "")
+            pointer = Pointer(env_id=environment.env_id, by=by, on=on).to_bytes()
+            self.shared.put(latest_by_key(req_id, environment.env_id.arch, by), pointer)
+            self.shared.put(latest_key(req_id, environment.env_id.arch), pointer)
 
     def alias(self, alias: Alias, arch: str) -> Pointer | None:
         """Return what *alias* means on *arch*, or None; raise StoreError where its record is damaged."""

@@ -119,12 +119,12 @@ def _build(
     replacing = name != environment.env_id.prefix_name and marked(creator.prefixes, name) is not None
     stage, final = creator.prefixes.stage(name, replacing=replacing), creator.prefixes.path(name)
     try:
-        conda, wheels = at_hand(environment, creator.archives, report, note)
+        conda, wheels = at_hand(environment, creator.archives, creator.conda.unpacked, report, note)
         creator.conda.install(conda, stage, final, report)
         if wheels:
             trusted = environment.spec.get("options", {}).get("trusted_hosts", ())
             creator.wheels.install(wheels, stage, final, report, trusted=trusted)
-        creator.byte_code.link(stage, (*environment.conda, *environment.pypi))
+        creator.byte_code.link(stage, environment.packages)
         variables = creator.activator.variables(stage, final)
         marker = {"id": list(environment.env_id), "variables": dict(variables)}
         creator.prefixes.commit(name, stage, json.dumps(marker, sort_keys=True))

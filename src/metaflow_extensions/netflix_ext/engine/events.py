@@ -9,8 +9,11 @@ class Reporter:
     A *task* is one piece of work with a title, such as ``resolve start, end``; methods may be called from any thread.
     """
 
-    def started(self, task: str, total: int | None = None) -> None:
-        """Work on *task* begins; *total* is in the unit of `advanced`, None where it is not known."""
+    def started(self, task: str, total: int | None = None, *, unit: str = "") -> None:
+        """Work on *task* begins; *total* is in the unit of `advanced`, None where it is not known.
+
+        *unit* is ``bytes`` where people should see the amount.
+        """
 
     def advanced(self, task: str, done: int) -> None:
         """Of *task*, *done* units are finished."""

@@ -1,15 +1,17 @@
-"""Package files from a store to this machine, before they are installed."""
+"""Package files to this machine before they are installed: from here, from a store, else left to their source."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
-from .errors import PackageError
+from .errors import PackageError, StoreError
 from .events import Reporter
+from .layout import package_keys
 from .package import CondaPackage, PypiPackage
 from .ports import Archives
 from .resolved import ResolvedEnvironment
@@ -22,18 +24,24 @@ P = TypeVar("P", CondaPackage, PypiPackage)
 
 
 def at_hand(
-    environment: ResolvedEnvironment, archives: Archives, report: Reporter, note: Callable[[str], None]
+    environment: ResolvedEnvironment,
+    archives: Archives,
+    unpacked: Callable[[CondaPackage], bool],
+    report: Reporter,
+    note: Callable[[str], None],
 ) -> tuple[tuple[CondaPackage, ...], tuple[PypiPackage, ...]]:
-    """Return the packages of *environment*; what a store keeps has the URL of a file on this machine.
+    """Return the packages of *environment*; those whose file is here, or in a store, have its URL on this machine.
 
-    What a store should have and has not is left to be fetched from its source, and told by *note*. Raises PackageError
-    where that has no source, or where bytes are not those that were resolved; then nothing was fetched from a source.
+    What is *unpacked* needs no file. What a store should have and has not is left to be fetched from its source, and
+    told by *note*. Raises PackageError where that has no source, or where bytes are not those that were resolved; then
+    nothing was fetched from a source.
     """
     _check_wheels(environment)
-    packages: list[CondaPackage | PypiPackage] = [*environment.conda, *environment.pypi]
-    wanted = [package for package in packages if package.filename in environment.stored]
-    files = _files(wanted, environment.stored, archives, report) if wanted else {}
-    gone = [package for package in packages if package.filename not in files and not package.fetchable]
+    wanted = [item for item in environment.packages if isinstance(item, PypiPackage) or not unpacked(item)]
+    files = _Files(environment.stored, archives)
+    files.find(wanted, report)
+    found = files.paths
+    gone = [package for package in wanted if package.filename not in found and not package.fetchable]
     if gone:
         places = [f"  {item.filename}: {shown_key(environment.stored.get(item.filename, 'no key'))}" for item in gone]
         raise PackageError(
@@ -42,31 +50,68 @@ def at_hand(
             "resolve anew: "
             f"metaflow environment resolve --from {':'.join(environment.env_id[:2])}",
         )
-    missing = [package.filename for package in wanted if package.filename not in files]
-    if missing:
-        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
-        note(f"Not in the store, and fetched from where they come from: {', '.join(missing[:_SHOWN])}{more}")
-    return _located(environment.conda, files), tuple(
-        replace(wheel, index="") if wheel.filename in files else wheel for wheel in _located(environment.pypi, files)
+    _tell(wanted, files, note)
+    return _located(environment.conda, found), tuple(
+        replace(wheel, index="") if wheel.filename in found else wheel for wheel in _located(environment.pypi, found)
     )
 
 
-def _files(
-    wanted: list[CondaPackage | PypiPackage], stored: Mapping[str, str], archives: Archives, report: Reporter
-) -> dict[str, Path]:
-    """Return the file of each package that a store has."""
-    report.started(TASK, len(wanted))
-    found = {}
-    try:
-        with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-            paths = pool.map(lambda package: archives.local(package, stored[package.filename]), wanted)
-            for number, (package, path) in enumerate(zip(wanted, paths, strict=True), 1):
-                report.advanced(TASK, number)
-                if path is not None:
-                    found[package.filename] = path
-    finally:
-        report.finished(TASK, f"{len(found)} packages")
-    return found
+def _tell(wanted: Iterable[CondaPackage | PypiPackage], files: _Files, note: Callable[[str], None]) -> None:
+    """Say what a store should have had: what the document says of it, and all of an environment that has some there."""
+    missing = [
+        package.filename
+        for package in wanted
+        if package.filename not in files.paths and (files.is_cached or package.filename in files.stored)
+    ]
+    if files.fault is not None:
+        note(f"{files.fault.message}. Packages are fetched from where they come from")
+    elif missing:
+        more = f" and {len(missing) - _SHOWN} more" if len(missing) > _SHOWN else ""
+        note(f"Not in the store, and fetched from where they come from: {', '.join(missing[:_SHOWN])}{more}")
+
+
+class _Files:
+    """Files of packages, by file name, as they are found.
+
+    ``is_cached`` says whether a store had one where its URL tells, ``fault`` why a store was not asked any more.
+    """
+
+    def __init__(self, stored: Mapping[str, str], archives: Archives) -> None:
+        self.stored = stored
+        self.paths: dict[str, Path] = {}
+        self.copied = 0
+        self.is_cached = False
+        self.fault: StoreError | None = None
+        self._archives = archives
+        self._lock = threading.Lock()
+
+    def find(self, packages: list[CondaPackage | PypiPackage], report: Reporter) -> None:
+        """Look for the file of each of *packages*, here and in the stores."""
+        if not packages:
+            return
+        report.started(TASK, len(packages))
+        try:
+            with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+                for number, _ in enumerate(pool.map(self._one, packages), 1):
+                    report.advanced(TASK, number)
+        finally:
+            report.finished(TASK, f"{self.copied} packages")
+
+    def _one(self, package: CondaPackage | PypiPackage) -> None:
+        path = self._archives.here(package)
+        copied = path is None and not (self.fault and package.fetchable)
+        if copied:
+            try:
+                path = self._archives.copied(package, package_keys(package, self.stored))
+            except StoreError as error:
+                if not package.fetchable:
+                    raise
+                self.fault = error
+        with self._lock:
+            if path is not None:
+                self.paths[package.filename] = path
+                self.copied += copied
+                self.is_cached = self.is_cached or (copied and package.filename not in self.stored)
 
 
 def _located(packages: Iterable[P], files: Mapping[str, Path]) -> tuple[P, ...]:

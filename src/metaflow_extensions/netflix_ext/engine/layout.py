@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from typing import Mapping
 from urllib.parse import quote, unquote, urlsplit
 
 from .errors import StoreError
 from .identity import EnvID
+from .package import CondaPackage, PypiPackage
 from .secret import strip_credentials
+
+# The variables that give other names to the folders of a store which others share, without METAFLOW_.
+FOLDER_NAMES = {"packages": "CONDA_PACKAGES_DIRNAME", "envs": "CONDA_ENVS_DIRNAME"}
 
 
 def check_key(key: str) -> str:
@@ -52,9 +57,21 @@ def package_key(kind: str, url: str, filename: str, digest: str, packages: str =
     return check_key("/".join([packages, kind, parts.netloc or "_local", *path, filename, _word(digest), filename]))
 
 
+def package_keys(package: CondaPackage | PypiPackage, stored: Mapping[str, str]) -> tuple[str, ...]:
+    """The keys that a store may have *package* under; *stored* names, by file name, those of an older layout."""
+    kind = "conda" if isinstance(package, CondaPackage) else "pypi"
+    own = package_key(kind, package.url, package.filename, package.digest)
+    return (stored[package.filename], own) if package.filename in stored else (own,)
+
+
 def tool_key(name: str, sha256: str, filename: str) -> str:
     """The key of a file of the tool *name* that a bare container needs to create an environment."""
     return check_key(f"tools/{name}/{sha256}/{filename}")
+
+
+def tools_key(arch: str, versions: str) -> str:
+    """The key of the list of tools for *arch*; *versions* is a digest of which they are."""
+    return check_key(f"tools/{arch}/{versions}")
 
 
 def _word(digest: str) -> str:

@@ -16,7 +16,7 @@ from .resolved import ResolvedEnvironment
 _SHOWN = 6
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True)
 class Lookup:
     """Where names are looked up; ``task_env_id`` gives the id that a step or task of a past run has recorded.
 

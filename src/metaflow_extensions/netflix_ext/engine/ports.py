@@ -79,6 +79,10 @@ class CondaInstaller(Protocol):
         """Fill *stage* with *packages*, with *final* as the path that files name."""
         ...
 
+    def unpacked(self, package: CondaPackage) -> bool:
+        """Tell whether *package* lies unpacked on this machine already, so that its archive is not needed."""
+        ...
+
 
 class WheelInstaller(Protocol):
     """Puts wheels in place. Raises PackageError where bytes are not those resolved, CreateError else."""
@@ -140,22 +144,45 @@ class Store(Protocol):
 class Fetcher(Protocol):
     """Fetches files from where they come from; may be asked by several threads."""
 
-    def fetch(self, url: str, digest: str, path: Path, advanced: Callable[[int], None] = ...) -> None:
+    def fetch(
+        self,
+        url: str,
+        digest: str,
+        path: Path,
+        advanced: Callable[[int], None] = ...,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> None:
         """Put the bytes of *url* into *path*, whole or not at all; *advanced* is told of each block's size.
 
-        *digest* is a SHA-256, or ``md5:`` and digits. Raises PackageError where the file cannot be had, or is another.
+        *digest* is a SHA-256, or ``md5:`` and digits; the certificates of the *trusted* hosts are not checked. Raises
+        PackageError where the file cannot be had, or is another.
         """
         ...
 
 
 class Archives(Protocol):
-    """Package files on this machine; may be asked by several threads."""
+    """Package files on this machine; may be asked by several threads.
 
-    def local(self, package: CondaPackage | PypiPackage, key: str) -> Path | None:
-        """Return a file with the bytes of *package*, which a store has under *key*; None where none has it.
+    Each method raises PackageError where bytes are not those that were resolved.
+    """
 
-        Raises PackageError where the bytes are not those that were resolved.
-        """
+    def here(self, package: CondaPackage | PypiPackage) -> Path | None:
+        """Return the file of *package*, or None where this machine has none."""
+        ...
+
+    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> Path | None:
+        """Return the file of *package*, copied from a store that has it under one of *keys*; None where none has it."""
+        ...
+
+    def fetched(
+        self,
+        package: CondaPackage | PypiPackage,
+        advanced: Callable[[int], None] = ...,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> Path:
+        """Return the file of *package*, fetched from where it comes from; see `Fetcher.fetch`."""
         ...
 
 

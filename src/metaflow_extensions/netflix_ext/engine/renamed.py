@@ -11,6 +11,12 @@ if TYPE_CHECKING:
     from .ports import Store
 
 
+def renamed(store: Store, folders: Mapping[str, str]) -> Store:
+    """Return *store* with *folders*, by their usual names, called otherwise in it, where any is."""
+    names = {usual: name for usual, name in folders.items() if name != usual}
+    return RenamedStore(store, names) if names else store
+
+
 class RenamedStore:
     """The store *store*, with *names* of its own for some of the folders at its root; keys have the usual ones."""
 

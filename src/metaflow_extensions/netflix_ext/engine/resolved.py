@@ -60,6 +60,11 @@ class ResolvedEnvironment:
         )
 
     @property
+    def packages(self) -> tuple[CondaPackage | PypiPackage, ...]:
+        """All packages, those of conda first."""
+        return (*self.conda, *self.pypi)
+
+    @property
     def python_version(self) -> str:
         """The exact version of Python in it."""
         return next((package.version for package in self.conda if package.name == "python"), "")
@@ -155,10 +160,14 @@ def _packages(kind: Any, document: dict[str, Any], key: str, where: str) -> tupl
     return tuple(package_from_dict(kind, item, f"{where}.{key}[{index}]") for index, item in enumerate(items))
 
 
-def package_document(environments: list[ResolvedEnvironment]) -> bytes:
-    """Return the file that a code package carries: the documents of a flow's steps, sorted by id."""
+def package_document(environments: list[ResolvedEnvironment], tools: Mapping[str, Any]) -> bytes:
+    """Return the file that a code package carries: the documents of a flow's steps, sorted by id.
+
+    *tools* names, by platform, the files that containers need to create environments; see `host.toolbox`.
+    """
     documents = [environment.to_dict() for environment in sorted(environments, key=lambda item: item.env_id)]
-    return (json.dumps({"schema": SCHEMA, "environments": documents}, sort_keys=True) + "\n").encode("utf-8")
+    found = {"schema": SCHEMA, "environments": documents, **({"tools": dict(tools)} if tools else {})}
+    return (json.dumps(found, sort_keys=True) + "\n").encode("utf-8")
 
 
 def find_in_package(data: bytes, env_id: EnvID, where: str) -> ResolvedEnvironment | None:

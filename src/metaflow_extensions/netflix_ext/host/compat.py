@@ -247,6 +247,22 @@ def parameters(task: Any, datastore: str | None, wanted: Callable[[str], bool]) 
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
+def run_parameters(flow: str, run: str, datastore: str, wanted: Callable[[str], bool]) -> dict[str, str]:
+    """Return what the run has stored of its parameters, as far as they are *wanted*, by the names of the artifacts."""
+    from metaflow import metaflow_config
+    from metaflow.datastore import FlowDataStore
+    from metaflow.plugins import DATASTORES
+
+    storage = next(cls for cls in DATASTORES if datastore == cls.TYPE)
+    root = getattr(metaflow_config, f"DATASTORE_SYSROOT_{datastore.upper()}", None)
+    stored = FlowDataStore(flow, None, storage_impl=storage, ds_root=root)
+    found: dict[str, str] = {}
+    for task in stored.get_task_datastores(run, steps=["_parameters"]):
+        names = [name for name in task.keys() if not name.startswith("_") and wanted(name)]  # noqa: SIM118 - no dict
+        found.update({name: str(task[name]) for name in names if task[name] is not None})
+    return found
+
+
 def _flow_datastore(task: Any, datastore: str | None) -> Any:
     if datastore is None:
         return task._flow_datastore

@@ -24,19 +24,21 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping
 
+from ..engine.alias import fill
 from ..engine.errors import CreateError, PackageError, StoreError
 from ..engine.identity import EnvID, parse_env_id
-from ..engine.layout import package_key, tool_key
+from ..engine.layout import FOLDER_NAMES, package_keys, tool_key
+from ..engine.package import CondaPackage, PypiPackage
+from ..engine.renamed import renamed
 from ..engine.resolved import ResolvedEnvironment
-from . import compat, home
+from . import compat, fetching, home
 from .flow import ENV_VARIABLE, PACKAGE_FILE
+from .remote import ACTIVATE, FOLDER
 from .store import MetaflowStore
 
 if TYPE_CHECKING:
     from ..engine.ports import Store
 
-FOLDER = ".mf_conda"
-ACTIVATE = "activate"
 OLDEST = (3, 10)
 _WORKERS = 16
 _BLOCK = 1 << 20
@@ -57,14 +59,29 @@ class Container:
         sys.stdout.write(f"[{time.time() - self._begun:5.1f} s] {text}\n")
         sys.stdout.flush()
 
-    def prefix(self, env_id: EnvID) -> dict[str, Any]:
-        """Return the prefix of *env_id*, created if need be: its path, its interpreter, its activation variables."""
+    def chosen(self, name: str, arch: str, datastore: str) -> ResolvedEnvironment:
+        """Return the environment that *name* means now, for this task; raise InputError where there is none."""
+        from ..engine.catalog import Catalog
+        from ..engine.lookup import Lookup
+        from . import tasks
+
+        text = fill(name, fetching.in_container(name, datastore))
+        lookup = Lookup(Catalog(self._store), task_env_id=tasks.env_id, packaged=tasks.packaged)
+        found = lookup.find(text, arch)
+        self.say(f"'{text}' is the environment {':'.join(found.env_id[:2])}")
+        return found
+
+    def prefix(self, env_id: EnvID, environment: ResolvedEnvironment | None = None) -> dict[str, Any]:
+        """Return the prefix of *env_id*, created if need be: its path, its interpreter, its activation variables.
+
+        Without *environment* the code package has it.
+        """
         root = _envs_root(self._folder)
         path = os.path.join(root, env_id.prefix_name)
         variables = _complete(path, env_id)
         if variables is None:
             document = _document()
-            environment = _environment(document, env_id)
+            environment = environment or _environment(document, env_id)
             _check_python()
             variables = self._create(environment, document["tools"][env_id.arch], root)
         else:
@@ -77,9 +94,8 @@ class Container:
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
             unpacked = [pool.submit(self._tool, tool) for tool in tools]
             archives = {
-                package.filename: pool.submit(self._archive, kind, package, environment.stored)
-                for kind, packages in (("conda", environment.conda), ("pypi", environment.pypi))
-                for package in packages
+                package.filename: pool.submit(self._archive, package, environment.stored)
+                for package in environment.packages
             }
             _settle(unpacked)
             tools_folder = os.path.join(self._folder, "tools")
@@ -91,7 +107,8 @@ class Container:
             stage.begin()
             _settle(list(archives.values()))
         self.say(f"Fetched {self._bytes / 1e6:.1f} MB")
-        found = stage.create(environment, {name: future.result() for name, future in archives.items()})
+        paths = {name: future.result() for name, future in archives.items()}
+        found = stage.create(environment, {name: path for name, path in paths.items() if path is not None})
         self.say(f"Created the environment: {count} packages")
         shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)
         return found
@@ -99,6 +116,10 @@ class Container:
     def _tool(self, tool: dict[str, Any]) -> None:
         key = tool_key(tool["name"], tool["sha256"], tool["file"])
         path = self._fetch(key, tool["sha256"], tool["file"])
+        if path is None:
+            raise StoreError(
+                f"'{self._store.where(key)}' is not there any more", "deploy the flow again: it puts it back"
+            )
         target = os.path.join(self._folder, "tools")
         with zipfile.ZipFile(path) as wheel:
             for member in wheel.infolist():
@@ -109,18 +130,28 @@ class Container:
                 else:
                     wheel.extract(member, target)
 
-    def _archive(self, kind: str, package: Any, stored: Mapping[str, str]) -> str:
-        key = stored.get(package.filename) or package_key(kind, package.url, package.filename, package.digest)
-        return self._fetch(key, package.digest, package.filename)
+    def _archive(self, package: CondaPackage | PypiPackage, stored: Mapping[str, str]) -> str | None:
+        """Return the file of *package* from the store; None where it is left to be fetched from its source."""
+        keys = package_keys(package, stored)
+        for key in keys:
+            path = self._fetch(key, package.digest, package.filename)
+            if path is not None:
+                return path
+        place = self._store.where(keys[-1])
+        if not package.fetchable:
+            raise StoreError(f"'{place}' is not there any more", "restore it, or resolve the environment anew")
+        self.say(f"Warning: '{place}' is not there any more; it is fetched from where it came from")
+        return None
 
-    def _fetch(self, key: str, digest: str, name: str) -> str:
-        """Return the path of a file called *name* with what the store has under *key*, if that hashes to *digest*."""
+    def _fetch(self, key: str, digest: str, name: str) -> str | None:
+        """Return the path of a file called *name* with what the store has under *key*, None where it has nothing.
+
+        Raises PackageError where that does not hash to *digest*.
+        """
         path = Path(self._folder, "archives", digest.replace(":", "-"), name)
         path.parent.mkdir(parents=True, exist_ok=True)
         if not self._store.copy(key, path):
-            raise StoreError(
-                f"'{self._store.where(key)}' is not there any more", "deploy the flow again: it puts it back"
-            )
+            return None
         algorithm, _, expected = digest.rpartition(":")
         hashed = hashlib.new(algorithm or "sha256")
         with path.open("rb") as source:
@@ -207,7 +238,8 @@ def activation(prefix: dict[str, Any], env_id: EnvID) -> str:
 def main(arguments: list[str]) -> int:
     """Prepare the environment of one step, or tell why that cannot be; return the exit status.
 
-    *arguments* are the step, the datastore, its root for environments, and the id of the environment.
+    *arguments* are the step, the datastore, its root for environments, the platform, and ``id=...`` of an environment
+    or ``name=...`` of one that is chosen now.
     """
     try:
         _prepare(*arguments)
@@ -217,13 +249,22 @@ def main(arguments: list[str]) -> int:
     return 0
 
 
-def _prepare(step: str, datastore: str, root: str, text: str) -> None:
+def _prepare(step: str, datastore: str, root: str, arch: str, which: str) -> None:
     folder = os.path.join(os.getcwd(), FOLDER)
-    container = Container(MetaflowStore(datastore, root), folder)
+    container = Container(_store(datastore, root), folder)
     container.say(f"Preparing the environment of step {step}")
-    env_id = parse_env_id(text.split(":"))
-    prefix = container.prefix(env_id)
+    kind, _, text = which.partition("=")
+    chosen = container.chosen(text, arch, datastore) if kind == "name" else None
+    env_id = chosen.env_id if chosen is not None else parse_env_id(text.split(":"))
+    prefix = container.prefix(env_id, chosen)
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, ACTIVATE), "w", encoding="utf-8") as file:
         file.write(activation(prefix, env_id))
     container.say("Environment bootstrapped")
+
+
+def _store(datastore: str, root: str) -> Store:
+    names = compat.configured(tuple(FOLDER_NAMES.values()))
+    return renamed(
+        MetaflowStore(datastore, root), {usual: names[name] or usual for usual, name in FOLDER_NAMES.items()}
+    )

@@ -1,4 +1,4 @@
-"""The environment that is chosen when a task starts, as a question to the service. Imports on Python 3.7."""
+"""The environment that is chosen when a task starts: what may stand in its name. Imports on Python 3.7."""
 
 from __future__ import annotations
 
@@ -31,6 +31,21 @@ def question(name: str, cli_args: Any) -> dict[str, Any]:
         METAFLOW_TASK_ID=str(task.task_id),
     )
     return {"name": name, "step": str(task.step), "variables": variables}
+
+
+def in_container(name: str, datastore: str) -> dict[str, str]:
+    """Return the variables that *name* may depend on, of the task in a container that this process is a part of.
+
+    Parameters come from the environment, where the workflow engine has put them, or from what the run has stored.
+    """
+    needed = variables_in(name)
+    found = {variable: os.environ[variable] for variable in needed if variable in os.environ}
+    flow, run, step, task = os.environ["MF_PATHSPEC"].split("/")
+    if any(variable.startswith(_PARAMETER) and variable not in found for variable in needed):
+        stored = compat.run_parameters(flow, run, datastore, lambda one: _variable(one) in needed)
+        found.update({_variable(one): value for one, value in stored.items()})
+    found.update(METAFLOW_RUN_ID=run, METAFLOW_RUN_ID_BASE=run, METAFLOW_STEP_NAME=step, METAFLOW_TASK_ID=task)
+    return found
 
 
 def _variable(parameter: str) -> str:

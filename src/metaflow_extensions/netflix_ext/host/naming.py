@@ -48,7 +48,7 @@ def settle(
     environments = [item.environment for item in found]
     check(aliases, environments, bench)
     if not dry_run:
-        bench.keep(obtained, default=default)
+        bench.keep(obtained, default=default, also=environments)
         publish(aliases, environments, bench)
     return found
 
@@ -63,12 +63,14 @@ def check(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment],
                 raise final(alias, there)
 
 
-def publish(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
+def publish(aliases: Sequence[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
     """Let each alias mean *environments*, one a platform, which the stores are made to have before.
 
     Raises AliasError where somebody else was faster to give a final alias.
     """
     every = list(environments)
+    if aliases:
+        bench.share(every)
     now = datetime.now(timezone.utc).isoformat(timespec="seconds")
     for alias in aliases:
         for environment in every:

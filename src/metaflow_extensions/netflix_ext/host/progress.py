@@ -25,7 +25,7 @@ class LineReporter(Reporter):
         self._since: dict[str, float] = {}
         self._lock = threading.Lock()
 
-    def started(self, task: str, total: int | None = None) -> None:  # noqa: ARG002 - lines show no share
+    def started(self, task: str, total: int | None = None, *, unit: str = "") -> None:  # noqa: ARG002 - no share shown
         """Remember when *task* began."""
         with self._lock:
             self._since[task] = time.monotonic()
@@ -64,11 +64,13 @@ class TerminalReporter(LineReporter):
             SpinnerColumn(),
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
+            TextColumn("{task.fields[amount]}", markup=False),
             TimeElapsedColumn(),
             console=Console(stderr=True),
             transient=True,
         )
         self._rows: dict[str, TaskID] = {}
+        self._bytes: dict[str, int] = {}
         self._live = False
 
     @contextlib.contextmanager
@@ -82,18 +84,22 @@ class TerminalReporter(LineReporter):
             self._live = False
             self.progress.stop()
 
-    def started(self, task: str, total: int | None = None) -> None:
+    def started(self, task: str, total: int | None = None, *, unit: str = "") -> None:
         """Add a row for *task*."""
         super().started(task, total)
-        self._rows[task] = self.progress.add_task(task, total=total)
+        self._rows[task] = self.progress.add_task(task, total=total, amount="")
+        if unit == "bytes":
+            self._bytes[task] = total or 0
 
     def advanced(self, task: str, done: int) -> None:
         """Move the bar of *task*."""
-        self.progress.update(self._rows[task], completed=done)
+        amount = f"{done / 1e6:.1f} of {self._bytes[task] / 1e6:.1f} MB" if self._bytes.get(task) else ""
+        self.progress.update(self._rows[task], completed=done, amount=amount)
 
     def finished(self, task: str, summary: str = "") -> None:
         """Take the row of *task* away; the line that stays is printed above the others."""
         self.progress.remove_task(self._rows.pop(task))
+        self._bytes.pop(task, None)
         super().finished(task, summary)
 
     def within(self, task: str) -> Reporter:
@@ -111,7 +117,7 @@ class _Part(Reporter):
     def __init__(self, progress: Progress, row: TaskID, task: str) -> None:
         self._progress, self._row, self._task = progress, row, task
 
-    def started(self, task: str, total: int | None = None) -> None:
+    def started(self, task: str, total: int | None = None, *, unit: str = "") -> None:  # noqa: ARG002
         self._progress.update(self._row, description=f"{self._task}: {task}", total=total, completed=0)
 
     def advanced(self, task: str, done: int) -> None:  # noqa: ARG002 - one part at a time

@@ -13,6 +13,7 @@ from typing import Any
 
 from ..engine import create as creation
 from ..engine.alias import fill
+from ..engine.errors import InputError
 from ..engine.events import Reporter
 from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
@@ -31,34 +32,65 @@ class Service:
         self._creating: dict[EnvID, Future[creation.Prefix]] = {}
         self._steps: dict[EnvID, list[str]] = {}
         self._compiled: set[tuple[str, ...]] = set()
+        self._published: dict[str, list[dict[str, str]]] = {}
         self._bench = Workbench(lambda *_, **__: None, datastore=datastore)
 
     def resolve(self, question: Mapping[str, Any], echo: progress.Echo) -> dict[str, dict[str, Any]]:
         """Answer `flow.question`: for each step its id (None: disabled) and whether it runs on this machine.
 
         A step whose environment is chosen when the task starts has no id, and the environment's name as ``fetch``.
-        Raises InputError, SettingError, ResolveError, SourceError; then nothing was written.
+        One that runs elsewhere in an environment has that platform as ``arch``, and as ``root`` that of the store which
+        has all that it needs by then.
+        Raises InputError, SettingError, ResolveError, SourceError: then nothing was written. PackageError, StoreError,
+        ToolError: then what was resolved is kept.
         """
         self._bench.echo = echo
         self._bench.datastore = str(question["datastore"])
         check_envs_root(self._bench.settings.envs_root, Path(question["folder"]))
         found = steps.read(question, self._bench)
+        root = self._remote_root(found)
         environments = self._resolve_all(found, question["needs"], force=bool(question["force"]))
+        self._tools(sorted({step.arch for step in found.values() if step.remote}))
         return {
             name: {
                 "id": list(environments[name].env_id) if name in environments else None,
                 "local": step.local,
                 **({"fetch": step.fetched} if step.fetched else {}),
+                **({"arch": step.arch, "root": root} if step.remote else {}),
             }
             for name, step in found.items()
         }
+
+    def _remote_root(self, found: Mapping[str, steps.Step]) -> str:
+        """Return the root of the store that containers read; raise InputError where a step needs one and has none."""
+        remote = [name for name, step in found.items() if step.remote]
+        shared = self._bench.wiring.shared_root
+        if remote and shared is None:
+            raise InputError(
+                f"{named(remote)}: it runs on another machine, and in the datastore '{self._bench.datastore}' that "
+                "machine cannot find its environment",
+                "run the flow with --datastore=s3, azure or gs",
+            )
+        return shared[1] if shared is not None else ""
+
+    def _tools(self, arches: Sequence[str]) -> dict[str, list[dict[str, str]]]:
+        """Return the tools that containers of these platforms need, by platform, published if need be."""
+        wiring = self._bench.wiring
+        store = wiring.catalog.shared
+        if not arches or store is None:
+            return {}
+        with self._bench.background.interruptible(), self._bench.report.live():
+            for arch in arches:
+                if arch not in self._published:
+                    self._published[arch] = wiring.tools(store, arch, self._bench.report)
+        return {arch: self._published[arch] for arch in arches}
 
     def _resolve_all(
         self, found: Mapping[str, steps.Step], needs: Mapping[str, str], *, force: bool
     ) -> dict[str, ResolvedEnvironment]:
         """Return the environment of each step that has one by now."""
         obtained = self._bench.obtain(steps.asking(found.values()), needs, force=force)
-        self._bench.keep(obtained)
+        self._bench.keep(obtained, also=[step.base for step in found.values() if step.base and not step.request])
         environments = {
             name: obtained[step.request].environment if step.request is not None else step.base
             for name, step in found.items()
@@ -107,7 +139,7 @@ class Service:
         if found not in self._compiled:
             self._compiled.add(found)
             environment = self._environment(found)
-            self._bench.wiring.byte_code.begin(prefix.path, (*environment.conda, *environment.pypi), found)
+            self._bench.wiring.byte_code.begin(prefix.path, environment.packages, found)
         return {"path": str(prefix.path), "python": str(prefix.python), "variables": dict(prefix.variables)}
 
     def _start(self, env_id: EnvID) -> Future[creation.Prefix]:
@@ -137,9 +169,13 @@ class Service:
             self._compiled.add((code, prefix["python"]))
             self._bench.wiring.byte_code.begin_tree(Path(code), Path(prefix["python"]))
 
-    def package_file(self, env_ids: Sequence[Sequence[str]]) -> str | None:
-        """Write the documents of *env_ids* to one file and return its path; None where there are none."""
-        if not env_ids:
+    def package_file(self, env_ids: Sequence[Sequence[str]], arches: Sequence[str]) -> str | None:
+        """Write the documents of *env_ids*, and the tools for containers of *arches*, to one file; return its path.
+
+        None where there are neither.
+        """
+        tools = self._tools(arches)
+        if not env_ids and not tools:
             return None
-        data = package_document([self._environment(EnvID(*env_id)) for env_id in env_ids])
+        data = package_document([self._environment(EnvID(*env_id)) for env_id in env_ids], tools)
         return str(self._bench.wiring.keep(package_file_key(data), data))

@@ -14,6 +14,7 @@ from typing import Any
 import platformdirs
 
 from ..engine.errors import ExtensionError, SettingError
+from ..engine.layout import FOLDER_NAMES
 from ..engine.obtain import Trust
 from ..engine.platform import ARCHES, VirtualPackage
 from ..engine.request import DEFAULT_INDEX
@@ -47,7 +48,6 @@ _ROOTS = {
     "azure": (r"[a-z0-9$][a-z0-9-]*(/[^?#]+)?", "CONTAINER/PREFIX, without a scheme"),
     "gs": (r"gs://[^/\s?#@]+(/[^?#]+)?", "gs://BUCKET/PREFIX"),
 }
-_FOLDERS = {"packages": "CONDA_PACKAGES_DIRNAME", "envs": "CONDA_ENVS_DIRNAME"}
 _TAKEN_FOLDERS = ("tools", "code")
 _SYSTEM = {"__glibc": "CONDA_OVERRIDE_GLIBC", "__cuda": "CONDA_OVERRIDE_CUDA", "__osx": "CONDA_OVERRIDE_OSX"}
 _GPU = "12.4"
@@ -189,7 +189,7 @@ def _root(kind: str, values: Mapping[str, Any]) -> str | None:
 
 def _folders(values: Mapping[str, Any]) -> Mapping[str, str]:
     found: dict[str, str] = {}
-    for usual, name in _FOLDERS.items():
+    for usual, name in FOLDER_NAMES.items():
         text = _text(name, values) or usual
         if not re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", text) or text in (*_TAKEN_FOLDERS, *found.values()):
             taken = ", ".join(f"'{word}'" for word in (*_TAKEN_FOLDERS, *found.values()))

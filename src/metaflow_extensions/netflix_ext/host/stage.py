@@ -24,12 +24,18 @@ class Stage:
         self._parts.begin()
 
     def create(self, environment: ResolvedEnvironment, archives: Mapping[str, str]) -> dict[str, str]:
-        """Return the activation variables of the prefix of *environment*, made from *archives* (by file name)."""
+        """Return the activation variables of the prefix of *environment*, made from *archives* (by file name).
+
+        What is not among those is fetched from where it comes from.
+        """
         urls = {name: Path(os.path.abspath(path)).as_uri() for name, path in archives.items()}
         local = replace(
             environment,
             stored={},
-            conda=tuple(replace(package, url=urls[package.filename]) for package in environment.conda),
-            pypi=tuple(replace(wheel, url=urls[wheel.filename], index="") for wheel in environment.pypi),
+            conda=tuple(replace(item, url=urls.get(item.filename, item.url)) for item in environment.conda),
+            pypi=tuple(
+                replace(item, url=urls[item.filename], index="") if item.filename in urls else item
+                for item in environment.pypi
+            ),
         )
         return dict(creation.create(local, self._parts.creator, Reporter()).variables)

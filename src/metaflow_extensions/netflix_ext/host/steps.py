@@ -45,6 +45,11 @@ class Step:
     fetched: str = ""
     named: str = ""
 
+    @property
+    def remote(self) -> bool:
+        """Whether it runs on another machine, in an environment of ours."""
+        return not self.local and not self.disabled
+
 
 def read(question: Mapping[str, Any], bench: Workbench, *, arch: str | None = None) -> dict[str, Step]:
     """Return the steps of `flow.question` by name, in its order; *arch* takes the place of the steps' own platforms.

@@ -18,9 +18,10 @@ from ..adapters.prefixes import PrefixFolder
 from ..engine.catalog import Catalog
 from ..engine.create import Creator
 from ..engine.errors import SettingError
+from ..engine.events import Reporter
 from ..engine.history import MANIFEST, ManifestFile
-from ..engine.ports import Store
-from ..engine.renamed import RenamedStore
+from ..engine.ports import Archives, PypiSolver, Store
+from ..engine.renamed import renamed
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
 from .settings import ROOT_NAMES, Settings, user
@@ -78,11 +79,10 @@ class Wiring:
         """What `engine.resolve.resolve` needs."""
         self._worker.begin()  # it starts while the rest is imported
         from ..adapters.conda import RattlerSolver
-        from ..adapters.pypi import UvSolver
 
         return Resolver(
             conda=RattlerSolver(self._worker, channel_alias=self.settings.channel_alias, secrets=self._secrets),
-            pypi=UvSolver(self._secrets, stubs=self.settings.envs_root / ".stubs"),
+            pypi=self.pypi_solver,
             author=user(),
             host={"metaflow": metadata.version("metaflow")},
             now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
@@ -90,17 +90,39 @@ class Wiring:
         )
 
     @cached_property
+    def pypi_solver(self) -> PypiSolver:
+        """What picks wheels."""
+        from ..adapters.pypi import UvSolver
+
+        return UvSolver(self._secrets, stubs=self.settings.envs_root / ".stubs")
+
+    @cached_property
+    def archives(self) -> Archives:
+        """The files of packages on this machine."""
+        from ..adapters.archives import KeptArchives
+        from ..adapters.http import HttpFetcher
+
+        return KeptArchives(self.settings.envs_root / ".fetched", self.catalog.stores, HttpFetcher(self._secrets))
+
+    def tools(self, store: Store, arch: str, report: Reporter) -> list[dict[str, str]]:
+        """Return what a container for *arch* needs, which *store* has from now on: see `toolbox.Toolbox.publish`."""
+        from ..adapters.tool_wheels import installed
+        from .toolbox import Toolbox
+
+        box = Toolbox(store, index=self.settings.index, here=self.machine.arch(), installed=installed)
+        return box.publish(arch, lambda: self.pypi_solver, self.archives, report)
+
+    @cached_property
     def creator(self) -> Creator:
         """What `engine.create.create` needs."""
         self._worker.begin()
         from ..adapters.activation import ShellActivator
-        from ..adapters.archives import StoreArchives
         from ..adapters.prefix import RattlerInstaller
         from ..adapters.site import UvInstaller
 
         return Creator(
             prefixes=self.prefixes,
-            archives=StoreArchives(self.settings.envs_root / ".fetched", self.catalog.stores),
+            archives=self.archives,
             conda=RattlerInstaller(self._worker, secrets=self._secrets),
             wheels=UvInstaller(self._secrets),
             activator=ShellActivator(),
@@ -144,8 +166,7 @@ def shared_root(settings: Settings, datastore: str | None) -> tuple[str, str] | 
 
 def _shared_store(settings: Settings, datastore: str, root: str) -> Store:
     store: Store = FolderStore(Path(root)) if datastore == "local" else MetaflowStore(datastore, root)
-    names = {usual: name for usual, name in settings.folders.items() if name != usual}
-    return RenamedStore(store, names) if names else store
+    return renamed(store, settings.folders)
 
 
 def pypi_names() -> Mapping[str, str]:
@@ -160,7 +181,8 @@ class ContainerParts:
 
     def __init__(self, tools: Path, root: Path) -> None:
         from ..adapters.activation import ShellActivator
-        from ..adapters.archives import StoreArchives
+        from ..adapters.archives import KeptArchives
+        from ..adapters.http import HttpFetcher
         from ..adapters.prefix import RattlerInstaller
         from ..adapters.site import UvInstaller
         from ..adapters.worker import Worker
@@ -170,7 +192,7 @@ class ContainerParts:
             prefixes=PrefixFolder(root),
             conda=RattlerInstaller(self._worker, packages=root / ".packages", validation="skip"),
             wheels=UvInstaller(program=str(tools / "bin" / "uv")),
-            archives=StoreArchives(root / ".fetched", ()),  # all that is created lies on this machine already
+            archives=KeptArchives(root / ".fetched", (), HttpFetcher()),
             activator=ShellActivator(),
             byte_code=ByteCodeCache(root),
             machine=LocalMachine(os.environ),

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from ..engine import cache as caching
 from ..engine import create as creation
 from ..engine import obtain as obtaining
-from ..engine.errors import CreateError, ExtensionError, ResolveError
+from ..engine.catalog import Catalog
+from ..engine.errors import CreateError, ExtensionError, ResolveError, unwritable
 from ..engine.identity import EnvID
 from ..engine.lookup import Lookup
 from ..engine.obtain import Obtained, Trust
@@ -45,6 +47,7 @@ class Workbench:
         self.datastore = datastore
         self._values = values or {}
         self._local_only = local_only
+        self._shared: set[EnvID] = set()
         self.background = Background(lambda: self.wiring.end_programs() if "wiring" in self.__dict__ else None)
 
     @cached_property
@@ -86,9 +89,43 @@ class Workbench:
         with _telling(needs), self.background.interruptible(), self.report.live():
             return obtaining.obtain(requests, known, lambda: self.wiring.resolver, self.report)
 
-    def keep(self, obtained: Mapping[Request, Obtained], *, default: bool = True) -> None:
-        """Keep what was resolved just now; with *default* its spec resolves to it from now on."""
-        obtaining.keep(obtained, self.wiring.catalog, default=default)
+    def keep(
+        self, obtained: Mapping[Request, Obtained], *, default: bool = True, also: Iterable[ResolvedEnvironment] = ()
+    ) -> None:
+        """Keep what was resolved just now; with *default* its spec resolves to it from now on.
+
+        What the store that is shared lacks of these environments, and of *also*, is put there: see `share`.
+        """
+        catalog = self.wiring.catalog
+        # Here first: what was resolved is not lost where the packages cannot be had now.
+        obtaining.keep(obtained, Catalog(catalog.store), default=default)
+        late = self.share([*(item.environment for item in obtained.values()), *also])
+        obtaining.keep(obtained, catalog, default=default)
+        for request, item in obtained.items():
+            if default and not item.new and item.environment.env_id in late:
+                catalog.offer(request.spec.req_id, item.environment)
+
+    def share(self, environments: Iterable[ResolvedEnvironment]) -> set[EnvID]:
+        """Put what the store that is shared lacks of *environments* there, packages first; return whose that was.
+
+        Raises PackageError, StoreError, CreateError; what was stored by then is not stored again the next time.
+        """
+        store, asked = self.wiring.catalog.shared, {item.env_id: item for item in environments}
+        wanted = [item for env_id, item in asked.items() if env_id not in self._shared]
+        if store is None or not wanted:
+            return set()
+        missing = caching.lacking(wanted, store)
+        if missing:
+            title = f"Caching packages in {store.where('packages').rpartition('/')[0]}"
+            try:
+                with self.background.interruptible(), self.report.live():
+                    caching.cache(missing, store, self.wiring.archives, self.report, title=title)
+            except OSError as error:
+                raise unwritable("", error) from error
+            for environment in missing:
+                self.wiring.catalog.add(environment, default=False)
+        self._shared.update(asked)
+        return {environment.env_id for environment in missing}
 
     def environment(self, env_id: EnvID) -> ResolvedEnvironment:
         """Return the environment of that id; raise CreateError where it is not known."""

@@ -50,7 +50,7 @@ def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:
         environment = opening.with_kernel(environment, bench)
     prefix = bench.create(environment, title=f"Creating {env_name}", name=options["name"], replace=options["force"])
     check_whole(prefix)
-    bench.wiring.byte_code.begin(prefix.path, (*environment.conda, *environment.pypi), environment.env_id)
+    bench.wiring.byte_code.begin(prefix.path, environment.packages, environment.env_id)
     opened = Opened(environment=environment, prefix=prefix)
 
     def registered() -> str:

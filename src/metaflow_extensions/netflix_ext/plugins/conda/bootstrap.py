@@ -1,6 +1,8 @@
-"""Run by a container's own Python before the step: ``python -m ...plugins.conda.bootstrap STEP DATASTORE ROOT ID``."""
+"""A container's own Python runs this before the step: ``python -m ...bootstrap STEP DATASTORE ROOT ARCH WHICH``."""
 
 import sys
+
+import metaflow  # noqa: F401 - it loads our plugins, which must not find the rest half loaded
 
 from ...host import container
 

@@ -7,7 +7,7 @@ from typing import Any
 from metaflow.metaflow_environment import MetaflowEnvironment
 from metaflow.packaging_sys import ContentType
 
-from ...host import client, compat, flow, gate
+from ...host import client, compat, flow, gate, remote
 
 
 class CondaEnvironment(MetaflowEnvironment):
@@ -62,8 +62,10 @@ class CondaEnvironment(MetaflowEnvironment):
 
     def add_to_package(self) -> list[tuple[str, str, ContentType]]:
         """Put the resolved environments of this flow into the code package: one file, the same bytes for the same."""
+        ids = sorted({tuple(step["id"]) for step in self.steps.values() if step["id"]})
+        arches = sorted({step["arch"] for step in self.steps.values() if remote.is_remote(step)})
         with compat.user_errors():
-            path = self.service.package_file(sorted({tuple(step["id"]) for step in self.steps.values() if step["id"]}))
+            path = self.service.package_file(ids, arches)
         return [(path, flow.PACKAGE_FILE, ContentType.OTHER_CONTENT)] if path else []
 
     def pylint_config(self) -> list[str]:
@@ -76,8 +78,23 @@ class CondaEnvironment(MetaflowEnvironment):
         return client.environment_info(flow_name, metadata, cls.TYPE)
 
     def executable(self, step_name: str, default: str | None = None) -> Any:
-        """Return the interpreter of commands that Metaflow runs outside of our prefixes."""
-        return self.base_env.executable(step_name, default)
+        """Return the interpreter of a step in a container; of all else that Metaflow runs outside of our prefixes."""
+        return remote.PYTHON if self._remote(step_name) else self.base_env.executable(step_name, default)
+
+    def bootstrap_commands(self, step_name: str, datastore_type: str) -> list[str]:
+        """Return what a container runs before the step: a list of its own for each call, as Metaflow changes it."""
+        asked = self._remote(step_name)
+        if asked is None:
+            return list(self.base_env.bootstrap_commands(step_name, datastore_type))
+        return remote.commands(step_name, datastore_type, asked)
+
+    def _remote(self, step_name: str) -> Any:
+        """Return what the service has answered for a step that runs in an environment in a container; else None.
+
+        The process that submits a task of a run has resolved nothing: the launcher has told it.
+        """
+        asked = self.steps.get(step_name) or remote.heard()
+        return asked if remote.is_remote(asked) else None
 
 
 class PypiEnvironment(CondaEnvironment):

@@ -9,7 +9,7 @@ from typing import Any
 from metaflow.decorators import StepDecorator
 from metaflow.metadata_provider import MetaDatum
 
-from ...host import compat, fetching, home
+from ...host import compat, fetching, home, remote
 from ...host.flow import ENV_VARIABLE, LOCAL_COMMANDS
 
 
@@ -36,6 +36,8 @@ class CondaEnvInternalDecorator(StepDecorator):
         with compat.user_errors():
             env_id = self._env_id(cli_args, local)
             cli_args.env[ENV_VARIABLE] = json.dumps(env_id) if env_id else ""
+            asked = getattr(self._environment, "steps", {}).get(self._step)
+            cli_args.env.update(remote.told(None if local else asked))
             if not env_id or not local:
                 return
             prefix = self._environment.service.prefix(tuple(env_id))
