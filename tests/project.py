@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tests.channel import Server
+from tests.channel import Server, ensure
+from tests.servers import StoreServer
 
+Serving = Callable[[str], StoreServer]
 FLOWS = Path(__file__).parent / "integration" / "flows"
 
 
@@ -108,3 +111,22 @@ def project_at(root: Path, server: Server, envs: Path) -> Project:
             "NO_PROXY": "127.0.0.1",
         },
     )
+
+
+def store_python() -> str:
+    """Return the newest version of Python, major and minor, in the channel of the set `stores`."""
+    names = (path.name for path in (ensure("stores") / "conda").glob("*/python-[0-9]*"))
+    found = [match.group(1) for name in names if (match := re.match(r"python-(3\.\d+)\.", name))]
+    return max(found, key=lambda version: int(version.partition(".")[2]))
+
+
+def somebody(root: Path, channel: Server, server: StoreServer) -> Project:
+    """Return the folder of another user, with nothing in it, whose datastores are on *server*."""
+    root.mkdir()
+    project = project_at(root, channel, root / ".envs")
+    sysroot = {"s3": "S3", "azure": "AZURE", "gs": "GS"}[server.kind]
+    project.variables.update(server.variables)
+    project.variables[f"METAFLOW_DATASTORE_SYSROOT_{sysroot}"] = f"{server.root}/{root.parent.name}"
+    project.variables["RATTLER_CACHE_DIR"] = str(root / ".rattler")
+    project.variables["UV_CACHE_DIR"] = str(root / ".uv")
+    return project

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.channel import Server, ensure, serve
-from tests.project import Project, project_at
+from tests.project import Project, Serving, project_at
+from tests.servers import Relay, StoreServer
+from tests.servers.relay import relayed
 
 
 @pytest.fixture(scope="session")
@@ -40,3 +42,29 @@ def project(tmp_path: Path, server: Server, shared_envs: Path) -> Project:
 def fresh(tmp_path: Path, server: Server) -> Project:
     """A fresh user's folder with prefixes of its own."""
     return project_at(tmp_path, server, tmp_path / ".envs")
+
+
+@pytest.fixture(scope="session")
+def store_channel() -> Iterator[Server]:
+    """A channel with what flows need whose datastore is S3."""
+    with serve(ensure("stores")) as running:
+        yield running
+
+
+@pytest.fixture
+def serving(request: pytest.FixtureRequest) -> Serving:
+    """Start the server of a kind when a test wants it."""
+
+    def get(kind: str) -> StoreServer:
+        found = request.getfixturevalue(f"{kind}_server")
+        assert isinstance(found, StoreServer)
+        return found
+
+    return get
+
+
+@pytest.fixture
+def s3_relay(s3_server: StoreServer) -> Iterator[Relay]:
+    """What stands between a client and the S3 server."""
+    with relayed(s3_server.variables["METAFLOW_S3_ENDPOINT_URL"]) as relay:
+        yield relay

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 import sys
 import time
@@ -15,8 +14,8 @@ import pytest
 
 from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
-from tests.channel import Server, ensure, serve
-from tests.project import FLOWS, Project, project_at
+from tests.channel import Server
+from tests.project import FLOWS, Serving, somebody, store_python
 from tests.refusal import check_refusal
 from tests.servers import Relay, StoreServer, gs, s3
 from tests.servers.program import free_port
@@ -25,25 +24,6 @@ from tests.servers.relay import relayed
 pytestmark = pytest.mark.slow
 
 ONE = FLOWS / "one.py"
-Serving = Callable[[str], StoreServer]
-
-
-@pytest.fixture(name="serving")
-def _serving(request: pytest.FixtureRequest) -> Serving:
-    """Start the server of a kind when a test wants it."""
-
-    def get(kind: str) -> StoreServer:
-        found = request.getfixturevalue(f"{kind}_server")
-        assert isinstance(found, StoreServer)
-        return found
-
-    return get
-
-
-@pytest.fixture(name="s3_relay")
-def _s3_relay(s3_server: StoreServer) -> Iterator[Relay]:
-    with relayed(s3_server.variables["METAFLOW_S3_ENDPOINT_URL"]) as relay:
-        yield relay
 
 
 @pytest.fixture(name="relayed_s3")
@@ -320,35 +300,12 @@ def test_a_package_that_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> Non
 # --- commands and flows
 
 
-@pytest.fixture(scope="module")
-def channel() -> Iterator[Server]:
-    """A channel with what a flow needs whose datastore is S3."""
-    with serve(ensure("stores")) as running:
-        yield running
-
-
-def python_of(server: Server) -> str:
-    """Return the version of Python, major and minor, that the channel has."""
-    names = (path.name for path in (ensure("stores") / "conda").glob("*/python-[0-9]*"))
-    return next(match.group(1) for name in names if (match := re.match(r"python-(3\.\d+)\.", name)))
-
-
-def somebody(root: Path, channel: Server, server: StoreServer) -> Project:
-    """Return the folder of another user, with nothing in it."""
-    root.mkdir()
-    project = project_at(root, channel, root / ".envs")
-    sysroot = {"s3": "S3", "azure": "AZURE", "gs": "GS"}[server.kind]
-    project.variables.update(server.variables)
-    project.variables[f"METAFLOW_DATASTORE_SYSROOT_{sysroot}"] = f"{server.root}/{root.parent.name}"
-    return project
-
-
 @pytest.mark.parametrize("kind", ["s3", "azure", "gs"])
-def test_environments_are_shared(serving: Serving, kind: str, channel: Server, tmp_path: Path) -> None:
+def test_environments_are_shared(serving: Serving, kind: str, store_channel: Server, tmp_path: Path) -> None:
     """What one resolves, with an alias, another one lists, shows and fetches by name, from another machine."""
     server = serving(kind)
-    ada, grace = somebody(tmp_path / "ada", channel, server), somebody(tmp_path / "grace", channel, server)
-    words = ("--python", python_of(channel), "--skip-metaflow-deps", "--alias", "team/shared:v1", "--json")
+    ada, grace = somebody(tmp_path / "ada", store_channel, server), somebody(tmp_path / "grace", store_channel, server)
+    words = ("--python", store_python(), "--skip-metaflow-deps", "--alias", "team/shared:v1", "--json")
     done = ada.metaflow("environment", "--datastore", kind, "resolve", *words)
     assert done.returncode == 0, done.output
     full_id = json.loads(done.stdout)["environments"][0]["environment"]["full_id"]
@@ -359,30 +316,30 @@ def test_environments_are_shared(serving: Serving, kind: str, channel: Server, t
         assert full_id in done.stdout
     assert len(list(grace.catalog.rglob("env"))) == 1
 
-    mary = somebody(tmp_path / "mary", channel, server)
+    mary = somebody(tmp_path / "mary", store_channel, server)
     done = mary.metaflow("environment", "--datastore", "local", "show", "team/shared:v1")
     assert done.returncode == 1, done.output
 
 
-def test_another_root(s3_server: StoreServer, channel: Server, tmp_path: Path) -> None:
+def test_another_root(s3_server: StoreServer, store_channel: Server, tmp_path: Path) -> None:
     """`--conda-root` and the variables for folders say where; what is there is found there alone."""
-    ada = somebody(tmp_path / "ada", channel, s3_server)
+    ada = somebody(tmp_path / "ada", store_channel, s3_server)
     root = f"{s3_server.root}/{tmp_path.name}/elsewhere"
     names = {"METAFLOW_CONDA_ENVS_DIRNAME": "resolved"}
     group = ("environment", "--datastore", "s3", "--conda-root", root)
-    words = ("--python", python_of(channel), "--skip-metaflow-deps", "--alias", "team/other")
+    words = ("--python", store_python(), "--skip-metaflow-deps", "--alias", "team/other")
     done = ada.metaflow(*group, "resolve", *words, variables=names)
     assert done.returncode == 0, done.output
 
-    grace = somebody(tmp_path / "grace", channel, s3_server)
+    grace = somebody(tmp_path / "grace", store_channel, s3_server)
     assert grace.metaflow(*group, "show", "team/other", variables=names).returncode == 0
     assert grace.metaflow(*group, "show", "team/other").returncode == 1
     assert grace.metaflow("environment", "--datastore", "s3", "show", "team/other", variables=names).returncode == 1
 
 
-def test_a_root_that_is_not_known(channel: Server, s3_server: StoreServer, tmp_path: Path) -> None:
+def test_a_root_that_is_not_known(store_channel: Server, s3_server: StoreServer, tmp_path: Path) -> None:
     """A datastore without a root is refused, with the variables that give one."""
-    ada = somebody(tmp_path / "ada", channel, s3_server)
+    ada = somebody(tmp_path / "ada", store_channel, s3_server)
     del ada.variables["METAFLOW_DATASTORE_SYSROOT_S3"]
 
     done = ada.metaflow("environment", "--datastore", "s3", "list")
@@ -390,42 +347,49 @@ def test_a_root_that_is_not_known(channel: Server, s3_server: StoreServer, tmp_p
     check_refusal(done, "METAFLOW_CONDA_S3ROOT is not set", "METAFLOW_DATASTORE_SYSROOT_S3")
 
 
-def test_a_fault_in_a_command_is_one_message(channel: Server, s3_server: StoreServer, tmp_path: Path) -> None:
-    """A command that cannot reach its store ends with one message, and keeps nothing half."""
-    ada = somebody(tmp_path / "ada", channel, s3_server)
-    words = ("--python", python_of(channel), "--skip-metaflow-deps")
+def test_a_fault_in_a_command_is_one_message(store_channel: Server, s3_server: StoreServer, tmp_path: Path) -> None:
+    """A command that cannot reach its store ends with one message; what was resolved is not lost with it."""
+    ada = somebody(tmp_path / "ada", store_channel, s3_server)
+    words = ("--python", store_python(), "--skip-metaflow-deps")
     group = ("environment", "--datastore", "s3", "--conda-root", "s3://nobodys/x")
     done = ada.metaflow(*group, "resolve", *words)
 
     check_refusal(done, "there is no such bucket", "METAFLOW_CONDA_S3ROOT, which is 's3://nobodys/x'")
-    assert not list(ada.catalog.rglob("latest"))
+    done = ada.metaflow("environment", "--datastore", "s3", "resolve", *words)
+    assert done.returncode == 0, done.output
+    assert "known already" in done.stderr
 
 
 def test_a_flow_shares_and_a_second_run_asks_nothing(
-    s3_relay: Relay, s3_server: StoreServer, channel: Server, tmp_path: Path
+    s3_relay: Relay, s3_server: StoreServer, store_channel: Server, tmp_path: Path
 ) -> None:
-    """A flow on S3 publishes its environments; with all known here, the next run leaves that part of S3 alone."""
-    ada = somebody(tmp_path / "ada", channel, s3_server)
+    """A flow on S3 publishes its environments, with a request a package; the next run costs one look."""
+    ada = somebody(tmp_path / "ada", store_channel, s3_server)
     ada.variables.update(s3.at(s3_relay.url).variables, METAFLOW_DEFAULT_DATASTORE="s3")
-    ada.variables["SPEC"] = f"[conda(python='{python_of(channel)}', packages={{'click': ''}})]"
+    ada.variables["SPEC"] = f"[conda(python='{store_python()}', packages={{'click': ''}})]"
     ada.run(ONE)
-    assert len(s3_relay.below("/conda_env/")) <= 8
+    stored = [path for method, path in s3_relay.below("/conda_env/packages/") if method == "PUT"]
+    assert stored
+    assert len(set(stored)) == len(stored)
+    assert len(s3_relay.below("/conda_env/")) <= len(stored) + 10
     s3_relay.clear()
 
     ada.run(ONE)
 
-    assert s3_relay.below("/conda_env/") == []
-    assert s3_relay.requests
+    assert len(s3_relay.below("/conda_env/")) == 1
     step = ada.latest("OneFlow", "run['start'].task.metadata_dict['conda_env_id']")
-    grace = somebody(tmp_path / "grace", channel, s3_server)
+    grace = somebody(tmp_path / "grace", store_channel, s3_server)
     done = grace.metaflow("environment", "--datastore", "s3", "list", "--json")
     assert str(json.loads(str(step))[1]) in done.stdout, done.output
 
 
-def test_a_flows_commands_share_too(s3_server: StoreServer, channel: Server, tmp_path: Path) -> None:
+def test_a_flows_commands_share_too(s3_server: StoreServer, store_channel: Server, tmp_path: Path) -> None:
     """What a flow's `environment resolve` names can be had by name elsewhere, but with `--local-only`."""
-    ada, grace = somebody(tmp_path / "ada", channel, s3_server), somebody(tmp_path / "grace", channel, s3_server)
-    ada.variables["SPEC"] = f"[conda(python='{python_of(channel)}', packages={{'click': ''}})]"
+    ada, grace = (
+        somebody(tmp_path / "ada", store_channel, s3_server),
+        somebody(tmp_path / "grace", store_channel, s3_server),
+    )
+    ada.variables["SPEC"] = f"[conda(python='{store_python()}', packages={{'click': ''}})]"
     words = ("--datastore=s3", "environment", "resolve", "start", "--json")
 
     done = ada.flow(ONE, *words, "--local-only", "--alias", "team/mine:v1")
