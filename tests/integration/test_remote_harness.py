@@ -1,0 +1,328 @@
+"""What remote tasks are tested with: clean roots, networks without a way out, workflows replayed, a cluster of one."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.project import FLOWS
+from tests.remote import Container, Network, isolated, run
+from tests.remote.fixtures import MakeRoot, remote_root, s3_container, s3_only, user_of
+from tests.remote.placeholders import UnsupportedError, filled, items, needed
+from tests.remote.reading import read
+from tests.remote.replay import deploy, replay
+from tests.remote.roots import RELEASES, check_machine
+from tests.servers import AbsentError, StoreServer
+
+__all__ = ["remote_root", "s3_container", "s3_only"]
+SHAPES = FLOWS / "remote_shapes.py"
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def bare(remote_root: MakeRoot) -> Container:
+    """A root with nothing put in, and no network."""
+    return Container(root=remote_root("bookworm", "none"))
+
+
+def processes_with(word: str) -> list[str]:
+    """Return the command lines on this machine, in whatever namespace, that have *word* in them."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            text = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if word in text and int(path.parent.name) != os.getpid():
+                found.append(text)
+    return found
+
+
+def gone(word: str) -> bool:
+    """Tell whether, soon, no process is left that has *word* in its command line."""
+    limit = time.monotonic() + 5
+    while processes_with(word):
+        if time.monotonic() > limit:
+            return False
+        time.sleep(0.05)
+    return True
+
+
+# --- roots
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_each_release_has_its_python_and_clients(remote_root: MakeRoot, release: str) -> None:
+    """`python` is the release's, and talks to S3 with nothing installed first."""
+    container = Container(root=remote_root(release))
+    program = "import sys, boto3, requests; print('%d.%d' % sys.version_info[:2])"
+
+    ended = run(container, ["sh", "-c", f'test -n "$METAFLOW_SKIP_INSTALL_DEPENDENCIES" && python -c "{program}"'])
+
+    assert ended.status == 0, ended.output
+    assert RELEASES[release] == ended.lines[-1].text
+
+
+def test_a_machine_without_the_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is told which one is missing."""
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr(sys, "platform", "linux")
+
+    with pytest.raises(AbsentError, match="there is no 'mmdebstrap' on this machine"):
+        check_machine()
+
+
+# --- containers
+
+
+def test_nothing_of_the_machine_is_seen(bare: Container, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither variables, nor files, nor processes, nor the host's name."""
+    monkeypatch.setenv("OF_THE_MACHINE", "1")
+
+    ended = run(replace(bare, host="pod-7"), ["sh", "-c", f"env; hostname; ls {ROOT}; ls -d /proc/[0-9]* | wc -l"])
+
+    assert "OF_THE_MACHINE" not in ended.output
+    assert "pod-7" in ended.output.splitlines()
+    assert "No such file or directory" in ended.output
+    assert int(ended.lines[-1].text) < 6
+
+
+def test_each_copy_is_fresh_and_volumes_stay(bare: Container, tmp_path: Path) -> None:
+    """What is written is gone with the container, unless it was in a volume; a file to be read stays as it was."""
+    tmp_path.joinpath("given").write_text("given")
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    container = replace(bare, folders={"/mnt/volume": volume}, files={"/etc/given": tmp_path / "given"})
+    writing = "rm /usr/bin/env; echo kept > /mnt/volume/kept; cat /etc/given; echo; echo x > /etc/given"
+
+    first = run(container, ["sh", "-c", writing])
+    second = run(container, ["sh", "-c", "test -x /usr/bin/env && cat /mnt/volume/kept"])
+
+    assert "given" == first.lines[0].text
+    assert "Read-only file system" in first.output
+    assert tmp_path.joinpath("given").read_text() == "given"
+    assert (second.status, second.output) == (0, "kept")
+
+
+def test_somebody_else_than_root(bare: Container) -> None:
+    """Another user may write at home, not elsewhere."""
+    words = ["sh", "-c", "id -u; echo 1 > $HOME/file && cat $HOME/file; echo 2 > /file"]
+
+    ended = run(replace(bare, user=1000), words)
+
+    assert [line.text for line in ended.lines[:2]] == ["1000", "1"]
+    assert "Permission denied" in ended.output
+
+
+def test_a_full_disk(bare: Container) -> None:
+    """What may be written is as much as was said."""
+    command = ["sh", "-c", "head -c 3000000 /dev/zero > /tmp/a && echo fits && head -c 9000000 /dev/zero > /var/b"]
+
+    ended = run(replace(bare, disk="8m"), command)
+
+    assert ended.lines[0].text == "fits"
+    assert "No space left on device" in ended.output
+    assert ended.status == 1
+
+
+def test_killed_at_a_line(bare: Container, tmp_path: Path) -> None:
+    """All that runs is killed when the line comes; lines say when they came."""
+    command = "echo first; sleep 0.5; (sleep 3217 &); echo ready 1; sleep 3217; echo never; touch /mnt/late"
+
+    ended = run(replace(bare, folders={"/mnt": tmp_path}), ["sh", "-c", command], kill_at=r"^ready \d")
+
+    assert (ended.status, ended.killed) == (137, True)
+    assert ended.output == "first\nready 1"
+    assert 0.4 < ended.when("ready") - ended.when("first") < 5
+    assert gone("sleep 3217")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_its_own_signal_and_status(bare: Container) -> None:
+    """A status is passed on as it is, and what takes too long is an error that shows what was said."""
+    assert run(bare, ["sh", "-c", "exit 7"]).status == 7
+    with pytest.raises(TimeoutError, match="said before"):
+        run(bare, ["sh", "-c", "echo said before; sleep 3218"], timeout=1)
+    assert gone("sleep 3218")
+
+
+def test_a_container_ends_with_the_test_run(bare: Container) -> None:
+    """Whoever started it is killed: it ends too."""
+    program = (
+        "from tests.remote import Container, root, run; import sys\n"
+        "run(Container(root=root('bookworm', 'none')), ['sh', '-c', 'sleep 3219'])"
+    )
+    starter = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    try:
+        limit = time.monotonic() + 20
+        while len(processes_with("sleep 3219")) < 3 and time.monotonic() < limit:
+            time.sleep(0.05)
+        assert len(processes_with("sleep 3219")) >= 3
+    finally:
+        starter.kill()
+        starter.wait()
+
+    assert gone("sleep 3219")
+
+
+# --- networks
+
+
+@pytest.fixture
+def echo() -> Iterator[int]:
+    """The port of a server of this process that sends back what it gets, on all connections beside each other."""
+    with socket.create_server(("127.0.0.1", 0), backlog=512) as listener:
+
+        def answer(connection: socket.socket) -> None:
+            with connection:
+                while block := connection.recv(65536):
+                    connection.sendall(block)
+
+        def accept() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    threading.Thread(target=answer, args=(listener.accept()[0],), daemon=True).start()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+
+
+PROBE = """
+import socket, sys
+here, chosen, other = "127.0.0.1", int(sys.argv[1]), int(sys.argv[2])
+for host, port in ((here, chosen), (here, other), ("192.0.2.1", 80), ("a.example", 80)):
+    try:
+        socket.create_connection((host, port), timeout=3).close()
+        print("open")
+    except OSError as error:
+        print(error)
+"""
+
+
+def test_no_way_out(bare: Container, echo: int) -> None:
+    """The ports that were chosen are open; other ports of the machine, other hosts and names are not there."""
+    with socket.create_server(("127.0.0.1", 0)) as other, isolated([echo]) as network:
+        words = ["python", "-c", PROBE, str(echo), str(other.getsockname()[1])]
+        ended = run(replace(bare, network=network), words)
+        without = run(bare, words)
+
+    said = [line.text for line in ended.lines]
+    assert said[0] == "open"
+    assert "Connection refused" in said[1]
+    assert "Network is unreachable" in said[2]
+    assert "name resolution" in said[3] or "not known" in said[3]
+    assert network.opened == {echo: 1}
+    assert "Connection refused" in without.lines[0].text
+    assert "Network is unreachable" in without.lines[2].text
+
+
+MANY = """
+import hashlib, os, socket, sys
+port, count = int(sys.argv[1]), 200
+opened = [socket.create_connection(("127.0.0.1", port), timeout=30) for _ in range(count)]
+for number, one in enumerate(opened):
+    one.sendall(b"%d;" % number * 1000)
+    one.shutdown(socket.SHUT_WR)
+good = 0
+for number, one in enumerate(opened):
+    got = b""
+    while block := one.recv(65536):
+        got += block
+    good += got == b"%d;" % number * 1000
+print(good)
+"""
+
+
+def test_two_hundred_connections_at_once(bare: Container, echo: int) -> None:
+    """All are open beside each other, and each gets its own answer to the last byte."""
+    with isolated([echo]) as network:
+        ended = run(replace(bare, network=network), ["python", "-c", MANY, str(echo)])
+
+    assert ended.output == "200"
+    assert network.opened == {echo: 200}
+
+
+def test_a_server_that_goes_away(bare: Container, echo: int) -> None:
+    """A port can be closed while tasks run."""
+    with isolated([echo]) as network:
+        network.closed.add(echo)
+        program = f"import socket; s = socket.create_connection(('127.0.0.1', {echo})); print(s.recv(1) or 'closed')"
+        ended = run(replace(bare, network=network), ["python", "-c", program])
+
+    assert "closed" in ended.output or "reset by peer" in ended.output
+    assert network.opened == {}
+
+
+# --- workflows
+
+
+def test_placeholders() -> None:
+    """They are replaced by values, coded where the workflow says so; what has no value is an error."""
+    values = {"workflow.name": "w", "inputs.parameters.a-b": "é", "item": "3"}
+
+    assert filled("x-{{workflow.name}}/{{ inputs.parameters.a-b }}", values) == "x-w/é"
+    assert filled("{{=toBase64(inputs.parameters['a-b'])}}", values) == "w6k="
+    with pytest.raises(UnsupportedError, match=r"tasks\.a\.status"):
+        filled("{{tasks.a.status}}", values)
+    with pytest.raises(UnsupportedError):
+        filled("{{=workflow.name}}", values)
+
+
+def test_fans_and_dependencies() -> None:
+    """A task fans out over a list or a sequence, and waits for all that it names."""
+    assert items({}, {}) is None
+    assert items({"withParam": "{{n}}"}, {"n": "[0, 1]"}) == [0, 1]
+    assert items({"withSequence": {"count": "{{n}}"}}, {"n": "2"}) == ["0", "1"]
+    assert items({"withSequence": {"start": "3", "end": "4"}}, {}) == ["3", "4"]
+    assert needed({"name": "x", "depends": "(a.Succeeded && b-c.Succeeded)"}) == {"a", "b-c"}
+    assert needed({"name": "x", "depends": ""}) == set()
+    with pytest.raises(UnsupportedError, match="depends on"):
+        needed({"name": "x", "depends": "a.Succeeded || b.Succeeded"})
+    with pytest.raises(UnsupportedError, match="condition"):
+        needed({"name": "x", "when": "1==1"})
+
+
+@pytest.mark.slow
+def test_a_workflow_as_it_stands(s3_server: StoreServer, s3_container: Container, tmp_path: Path) -> None:
+    """Branches, a foreach in a foreach, joins and parameters: each pod by itself, with the store alone in reach."""
+    user = user_of(s3_server, tmp_path)
+    workflow = deploy(user, SHAPES)
+
+    played = replay(workflow, s3_container, parameters={"word": "a b", "count": 1}, parallel=2)
+
+    assert played.succeeded, played.output
+    names = ["start", "left", "right", "both", "fan", "outer", "inner_join", "outer_join", "end"]
+    assert sorted([*names, "inner", "inner", "after", "after"]) == sorted(task.step for task in played.tasks)
+    assert "labels: 0a! 0b!" in played.of("end")[0].output
+    assert "start runs on run-start-0" in played.of("start")[0].output
+    wanted = "[run.successful, run.data.said, run['both'].task.data.sides, run['start'].task.data.python]"
+    assert read(user, played, wanted) == [True, "a b 1", ["left", "right"], "3.11.2"]
+    assert {int(s3_server.variables["METAFLOW_S3_ENDPOINT_URL"].rpartition(":")[2])} == set(network_of(s3_container))
+
+
+def network_of(container: Container) -> dict[int, int]:
+    """Return how often each port was reached."""
+    assert isinstance(container.network, Network)
+    return dict(container.network.opened)
+
+
+@pytest.mark.slow
+def test_a_task_that_is_killed_ends_the_run(s3_server: StoreServer, s3_container: Container, tmp_path: Path) -> None:
+    """What comes after it does not run; its pathspec is known all the same."""
+    workflow = deploy(user_of(s3_server, tmp_path), SHAPES)
+
+    played = replay(workflow, s3_container, kill_at={"start": "Task is starting"})
+
+    assert not played.succeeded
+    assert [("start", 137, True)] == [(task.step, task.status, task.ended.killed) for task in played.tasks]
+    assert played.tasks[0].pathspec.startswith("ShapesFlow/argo-run/start/t-")
