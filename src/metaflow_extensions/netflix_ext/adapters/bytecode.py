@@ -20,9 +20,9 @@ from ..engine.package import CondaPackage, PypiPackage
 from . import compile_sources, process
 from .compile_sources import STATE, Package
 
-_PROGRAM = Path(compile_sources.__file__)
+PROGRAM = Path(compile_sources.__file__)
 # Neither the user's variables nor site-packages, no byte code of its own, and no word about the code of others.
-_FLAGS = ("-I", "-S", "-B", "-W", "ignore")
+FLAGS = ("-I", "-S", "-B", "-W", "ignore")
 _PYTHON = re.compile(r"python3\.(?P<minor>\d+)(?P<free>t?)")
 _DIGEST = re.compile(r"[0-9a-f]{64}|md5:[0-9a-f]{32}")
 
@@ -35,12 +35,12 @@ class ByteCodeCache:
 
     def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:
         """Put what is known of *packages* into *stage* and return how many files; a complete one is marked so."""
-        minor = _minor(stage / "bin" / "python")
+        minor = minor_of(stage / "bin" / "python")
         if minor is None:
             return 0
         count, complete = 0, True
         with contextlib.suppress(OSError):
-            for package in _with_sources(packages):
+            for package in with_sources(packages):
                 folder = self._root / _tag(minor) / package.folder
                 known = folder.is_dir()
                 complete = complete and known
@@ -55,7 +55,7 @@ class ByteCodeCache:
         With *env_id* it does nothing where the prefix has come to be another environment's.
         """
         python = prefix / "bin" / "python"
-        if (prefix / STATE).exists() or (minor := _minor(python)) is None:
+        if (prefix / STATE).exists() or (minor := minor_of(python)) is None:
             return
         _start(
             python,
@@ -64,7 +64,7 @@ class ByteCodeCache:
                 "cache": str((self._root / _tag(minor)).absolute()),
                 "prefix": str(prefix.absolute()),
                 "library": f"lib/python3.{minor}",
-                "packages": [list(package) for package in _with_sources(packages)],
+                "packages": [list(package) for package in with_sources(packages)],
                 **({"id": list(env_id)} if env_id is not None else {}),
             },
         )
@@ -74,12 +74,12 @@ class ByteCodeCache:
 
         Only for a folder that nobody edits: an import will not look whether the sources changed.
         """
-        minor = _minor(python)
+        minor = minor_of(python)
         if minor is not None and not os.path.exists(compile_sources.tree_state(str(folder), _tag(minor))):
             _start(python, {"tag": _tag(minor), "tree": str(folder.absolute())})
 
 
-def _minor(python: Path) -> str | None:
+def minor_of(python: Path) -> str | None:
     """Return what follows ``python3.`` in the name of the interpreter; None where it is no CPython that we know."""
     match = _PYTHON.fullmatch(os.path.basename(os.path.realpath(python)))
     return match["minor"] + match["free"] if match else None
@@ -89,7 +89,8 @@ def _tag(minor: str) -> str:
     return f"cpython-3{minor}"
 
 
-def _with_sources(packages: Iterable[CondaPackage | PypiPackage]) -> list[Package]:
+def with_sources(packages: Iterable[CondaPackage | PypiPackage]) -> list[Package]:
+    """Return those that may bring sources, as `compile_sources` names them."""
     found = []
     for package in packages:
         folder = package.digest.replace(":", "-")
@@ -109,4 +110,4 @@ def _may_have_sources(package: CondaPackage) -> bool:
 
 def _start(python: Path, request: dict[str, Any]) -> None:
     with contextlib.suppress(ToolError):
-        process.detach([str(python.absolute()), *_FLAGS, str(_PROGRAM)], environment={}, text=json.dumps(request))
+        process.detach([str(python.absolute()), *FLAGS, str(PROGRAM)], environment={}, text=json.dumps(request))

@@ -267,6 +267,25 @@ def compile_packages(request: dict[str, Any]) -> None:
             write_state(f"{prefix}/{STATE}")
 
 
+def compile_unpacked(request: dict[str, Any]) -> None:
+    """Compile the sources below a folder into one of their own, which appears when it is complete."""
+    tree, final = request["unpacked"], request["target"]
+    aside, tag = f"{final}.{os.getpid()}", str(sys.implementation.cache_tag)
+    try:
+        os.makedirs(aside)
+        for path in sorted(tree_sources(tree)):
+            with open(f"{tree}/{path}", "rb") as file:
+                compiled = None if _TESTS.search(path) else byte_code(file.read(), path)
+            if compiled is not None:
+                target = f"{aside}/{compiled_path(path, tag)}"
+                os.makedirs(os.path.dirname(target), exist_ok=True)
+                write(target, compiled, f"{target}.writing")
+        with contextlib.suppress(OSError):  # another process was faster
+            os.rename(aside, final)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
 def _id_of(prefix: str) -> Any:
     try:
         with open(f"{prefix}/{MARKER}", encoding="utf-8") as file:
@@ -342,7 +361,10 @@ def main(text: str) -> int:
     if request["tag"] != sys.implementation.cache_tag:
         return 1
     work: Callable[[dict[str, Any]], None] = compile_tree if "tree" in request else compile_packages
-    step_aside()
+    if "unpacked" in request:  # somebody waits for it
+        work = compile_unpacked
+    else:
+        step_aside()
     try:
         work(request)
     except OSError:

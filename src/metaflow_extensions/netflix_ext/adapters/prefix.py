@@ -55,6 +55,7 @@ class RattlerInstaller:
         packages: The package cache; the one that pixi and all of rattler share if None.
         validation: How a cached package is checked.
         patience: Seconds in which a download must bring a byte.
+        checked: Whether archives on this machine have been hashed before they get here.
     """
 
     def __init__(
@@ -65,12 +66,14 @@ class RattlerInstaller:
         packages: Path | None = None,
         validation: Validation = "changed",
         patience: float = _PATIENCE,
+        checked: bool = False,
     ) -> None:
         self._worker = worker
         self._secrets = secrets if secrets is not None else {}
         self._packages = packages
         self._validation = validation
         self._patience = patience
+        self._checked = checked
 
     def install(self, packages: tuple[CondaPackage, ...], stage: Path, final: Path, report: Reporter) -> None:
         """Fill the empty folder *stage* with *packages*, with *final* as the path that files name.
@@ -93,6 +96,7 @@ class RattlerInstaller:
             "secrets": dict(self._secrets),
             "validation": self._validation,
             "patience": self._patience,
+            "checked": self._checked,
         }
         try:
             self._request(asked, stage, progress)

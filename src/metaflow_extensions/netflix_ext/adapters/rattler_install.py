@@ -88,7 +88,8 @@ async def install(asked: Arguments, networks: Networks, send: Send) -> str:
     network = networks.get(asked["secrets"])
     packages = Path(asked["packages"]) if asked["packages"] else default_packages()
     progress = Progress(send, len(asked["records"]))
-    await asyncio.gather(*(asyncio.to_thread(_check_file, fields) for fields in asked["records"]))
+    if not asked["checked"]:
+        await asyncio.gather(*(asyncio.to_thread(_check_file, fields) for fields in asked["records"]))
     work = rattler.install(
         [record_of(fields) for fields in asked["records"]],
         target_prefix=asked["target"],

@@ -18,6 +18,7 @@ from collections.abc import Awaitable, Callable
 from typing import TextIO
 
 import rattler
+from rattler import package_streaming
 
 from .rattler_install import install
 from .rattler_network import Arguments, Networks, RefusedError, Send
@@ -29,10 +30,16 @@ async def versions(_asked: Arguments, _networks: Networks, _send: Send) -> dict[
     return {"py-rattler": rattler.__version__}
 
 
+async def unpack(asked: Arguments, _networks: Networks, _send: Send) -> None:
+    """Unpack an archive into a folder."""
+    await asyncio.to_thread(package_streaming.extract, asked["archive"], asked["target"])
+
+
 _WORK: dict[str, Callable[[Arguments, Networks, Send], Awaitable[object]]] = {
     "solve": solve,
     "look": look,
     "install": install,
+    "unpack": unpack,
     "versions": versions,
 }
 

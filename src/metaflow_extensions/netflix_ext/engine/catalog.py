@@ -6,7 +6,7 @@ import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .alias import Alias
 from .errors import AliasError, SchemaError, StoreError
@@ -14,8 +14,10 @@ from .history import History, ManifestFile
 from .identity import EnvID, parse_env_id
 from .layout import alias_key, environment_key, latest_by_key, latest_key
 from .legacy import read as read_document
-from .ports import Store
 from .resolved import ResolvedEnvironment
+
+if TYPE_CHECKING:
+    from .ports import Store
 
 
 @dataclass(frozen=True)
@@ -145,10 +147,12 @@ class Catalog:
         """Return what *alias* means on *arch*, or None; raise StoreError where its record is damaged."""
         stores = tuple(reversed(self.stores)) if alias.moves else self.stores
         key = alias_key(alias.name, alias.tag, arch)
-        found = next((found for store in stores if (found := _pointer(store, key, arch=arch)) is not None), None)
-        if found is None and (before := self.history.alias(alias, arch)) is not None:
-            return Pointer(env_id=before)
-        return found
+        for store in stores:
+            found = _pointer(store, key, arch=arch)
+            if found is not None:
+                return found
+        before = self.history.alias(alias, arch)
+        return Pointer(env_id=before) if before is not None else None
 
     def arches(self, alias: Alias) -> tuple[str, ...]:
         """Return the platforms that *alias* has an environment for."""

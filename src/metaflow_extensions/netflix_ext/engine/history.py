@@ -5,14 +5,16 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Iterator
-from functools import cached_property
+from typing import TYPE_CHECKING
 
 from .alias import Alias, Pathspec
 from .errors import AliasError, StoreError
 from .identity import EnvID
 from .manifest import Manifest, pair
-from .ports import Store
 from .resolved import ResolvedEnvironment
+
+if TYPE_CHECKING:
+    from .ports import Store
 
 MANIFEST = "conda_v2.cnd"
 _GENERIC = "envs/aliases/generic/"
@@ -28,16 +30,20 @@ class ManifestFile:
         self.fault: StoreError | None = None
         self._folder = folder
         self._where = where
+        self._content: Manifest | None = None
 
-    @cached_property
+    @property
     def content(self) -> Manifest | None:
         """What it says, or None."""
-        try:
-            data = self._folder.get(MANIFEST) if self._folder is not None else None
-            return Manifest.from_bytes(data, self._where) if data is not None else None
-        except StoreError as error:
-            self.fault = error
-            return None
+        folder = self._folder
+        if folder is not None:
+            try:
+                data = folder.get(MANIFEST)
+                self._content = Manifest.from_bytes(data, self._where) if data is not None else None
+            except StoreError as error:
+                self.fault = error
+            self._folder = None
+        return self._content
 
 
 class History:

@@ -64,6 +64,16 @@ def package_keys(package: CondaPackage | PypiPackage, stored: Mapping[str, str])
     return (stored[package.filename], own) if package.filename in stored else (own,)
 
 
+def byte_code_key(tag: str, digest: str, name: str = "") -> str:
+    """The key of byte code of the package *digest* for the Pythons of cache *tag*; without *name* their folder."""
+    return check_key(f"bytecode/{tag}/{_word(digest)}" + (f"/{name}" if name else ""))
+
+
+def byte_code_list_key(env_id: EnvID, envs: str = "envs") -> str:
+    """The key of the list of byte code for the packages of an environment."""
+    return f"{envs}/{env_id.arch}/{env_id.req_id}/{env_id.full_id}/bytecode"
+
+
 def tool_key(name: str, sha256: str, filename: str) -> str:
     """The key of a file of the tool *name* that a bare container needs to create an environment."""
     return check_key(f"tools/{name}/{sha256}/{filename}")

@@ -255,3 +255,18 @@ class ByteCode(Protocol):
     def begin_tree(self, folder: Path, python: Path) -> None:
         """Let the sources below *folder*, which nobody edits, be compiled in the background for *python*."""
         ...
+
+
+class ByteCodeArchives(Protocol):
+    """Byte code of packages as files of their own, which travel with the packages; may be asked by several threads."""
+
+    def expects(self, package: CondaPackage | PypiPackage) -> bool:
+        """Tell whether *package* may have sources that lack byte code."""
+        ...
+
+    def archive(self, package: CondaPackage | PypiPackage, file: Path, minor: str) -> Path | None:
+        """Return byte code of *package* for Python *minor* (``3.11``), as a zip file whose paths are below a prefix.
+
+        *file* is the package itself. None where there is none to make. Raises ToolError, OSError.
+        """
+        ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -68,6 +69,13 @@ class ResolvedEnvironment:
     def python_version(self) -> str:
         """The exact version of Python in it."""
         return next((package.version for package in self.conda if package.name == "python"), "")
+
+    @property
+    def cache_tag(self) -> str:
+        """What Python calls byte code for this environment; empty where that is not known."""
+        parts = self.python_version.split(".")
+        free = any(re.search(r"cp3\d+t\b", item.build) for item in self.conda if item.name in ("python", "python_abi"))
+        return f"cpython-{''.join(parts[:2])}{'t' if free else ''}" if len(parts) > 1 else ""
 
     @property
     def size(self) -> int:
@@ -160,13 +168,20 @@ def _packages(kind: Any, document: dict[str, Any], key: str, where: str) -> tupl
     return tuple(package_from_dict(kind, item, f"{where}.{key}[{index}]") for index, item in enumerate(items))
 
 
-def package_document(environments: list[ResolvedEnvironment], tools: Mapping[str, Any]) -> bytes:
+def package_document(
+    environments: list[ResolvedEnvironment], tools: Mapping[str, Any], byte_code: Mapping[str, Any]
+) -> bytes:
     """Return the file that a code package carries: the documents of a flow's steps, sorted by id.
 
-    *tools* names, by platform, the files that containers need to create environments; see `host.toolbox`.
+    *tools* names, by platform, the files that containers need to create environments (see `host.toolbox`), *byte_code*
+    by full id what of it there is for their packages (see `compiled`).
     """
-    documents = [environment.to_dict() for environment in sorted(environments, key=lambda item: item.env_id)]
-    found = {"schema": SCHEMA, "environments": documents, **({"tools": dict(tools)} if tools else {})}
+    found: dict[str, Any] = {
+        "schema": SCHEMA,
+        "environments": [environment.to_dict() for environment in sorted(environments, key=lambda item: item.env_id)],
+    }
+    if tools:
+        found.update(tools=dict(tools), bytecode={key: dict(value) for key, value in byte_code.items()})
     return (json.dumps(found, sort_keys=True) + "\n").encode("utf-8")
 
 

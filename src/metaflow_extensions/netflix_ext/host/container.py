@@ -5,6 +5,7 @@ it fetches the tools and the packages from the datastore, by their hashes. Stage
 
     .mf_conda/tools/          py-rattler, uv and what they need, unpacked
     .mf_conda/archives/       the packages
+    .mf_conda/bytecode/       byte code that has come along
     .mf_conda/envs/           prefixes, where METAFLOW_CONDA_ENVS_ROOT names no other folder that can be written to
     .mf_conda/activate        what the shell reads before it starts the step
 """
@@ -24,10 +25,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping
 
+from ..engine import compiled
 from ..engine.alias import fill
 from ..engine.errors import CreateError, PackageError, StoreError
 from ..engine.identity import EnvID, parse_env_id
-from ..engine.layout import FOLDER_NAMES, package_keys, tool_key
+from ..engine.layout import FOLDER_NAMES, byte_code_key, package_keys, tool_key
 from ..engine.package import CondaPackage, PypiPackage
 from ..engine.renamed import renamed
 from ..engine.resolved import ResolvedEnvironment
@@ -35,9 +37,12 @@ from . import compat, fetching, home
 from .flow import ENV_VARIABLE, PACKAGE_FILE
 from .remote import ACTIVATE, FOLDER
 from .store import MetaflowStore
+from .travelled import TravelledByteCode
 
 if TYPE_CHECKING:
+    from ..engine.compiled import Listing
     from ..engine.ports import Store
+    from .stage import Stage
 
 OLDEST = (3, 10)
 _WORKERS = 16
@@ -83,35 +88,64 @@ class Container:
             document = _document()
             environment = environment or _environment(document, env_id)
             _check_python()
-            variables = self._create(environment, document["tools"][env_id.arch], root)
+            variables = self._create(environment, document, root)
         else:
             self.say(f"The environment is there already: {path}")
         return {"path": path, "python": os.path.join(path, "bin", "python"), "variables": variables}
 
-    def _create(self, environment: ResolvedEnvironment, tools: list[dict[str, Any]], root: str) -> dict[str, str]:
-        count = len(environment.conda) + len(environment.pypi)
-        self.say(f"Fetching {count} packages, and {len(tools)} tools to install them ...")
+    def _create(self, environment: ResolvedEnvironment, document: Mapping[str, Any], root: str) -> dict[str, str]:
+        """Return the activation variables of the prefix of *environment* below *root*, made now."""
+        every = document["tools"][environment.env_id.arch]
+        tools = [tool for tool in every if tool["name"] != "uv" or environment.pypi]
+        byte_code = TravelledByteCode(os.path.join(self._folder, "bytecode"))
+        self.say(f"Fetching {len(environment.packages)} packages, and {len(tools)} tools to install them ...")
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
             unpacked = [pool.submit(self._tool, tool) for tool in tools]
             archives = {
                 package.filename: pool.submit(self._archive, package, environment.stored)
                 for package in environment.packages
             }
+            byte_codes = [
+                pool.submit(self._byte_code, byte_code, environment.cache_tag, digest, sha256)
+                for digest, sha256 in self._compiled(environment, document).items()
+            ]
             _settle(unpacked)
-            tools_folder = os.path.join(self._folder, "tools")
-            sys.path.append(tools_folder)
             self.say("Fetched the tools")
-            from .stage import Stage
-
-            stage = Stage(tools_folder, root)
-            stage.begin()
-            _settle(list(archives.values()))
+            stage = self._stage(root, byte_code)
+            _settle([*archives.values(), *byte_codes])
         self.say(f"Fetched {self._bytes / 1e6:.1f} MB")
         paths = {name: future.result() for name, future in archives.items()}
         found = stage.create(environment, {name: path for name, path in paths.items() if path is not None})
-        self.say(f"Created the environment: {count} packages")
+        self.say(f"Created the environment: {len(environment.packages)} packages")
         shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)
         return found
+
+    def _stage(self, root: str, byte_code: TravelledByteCode) -> Stage:
+        tools = os.path.join(self._folder, "tools")
+        sys.path.append(tools)
+        from .stage import Stage
+
+        stage = Stage(tools, root, byte_code)
+        stage.begin()
+        return stage
+
+    def _compiled(self, environment: ResolvedEnvironment, document: Mapping[str, Any]) -> Listing:
+        """Return the byte code that there is for *environment*: as the code package says, else as the store does."""
+        listing = document.get("bytecode", {}).get(environment.env_id.full_id)
+        try:
+            return listing if listing is not None else compiled.known(environment, self._store) or {}
+        except StoreError as error:
+            self.say(f"Warning: {error.message}")
+            return {}
+
+    def _byte_code(self, byte_code: TravelledByteCode, tag: str, digest: str, sha256: str) -> None:
+        """Fetch and unpack byte code of the package *digest*; without it, the task compiles what it imports."""
+        try:
+            path = self._fetch(byte_code_key(tag, digest, f"{sha256}.zip"), sha256, "bytecode.zip")
+            if path is not None:
+                byte_code.unpack(path, digest.replace(":", "-"))
+        except (PackageError, StoreError) as error:
+            self.say(f"Warning: {error.message}")
 
     def _tool(self, tool: dict[str, Any]) -> None:
         key = tool_key(tool["name"], tool["sha256"], tool["file"])

@@ -46,7 +46,8 @@ class LineReporter(Reporter):
         return contextlib.nullcontext()
 
     def _print(self, text: str, style: str) -> None:
-        self._echo(text, bold=False, **({"fg": style} if style else {}))
+        with self._lock:  # the line and its end are two things to write
+            self._echo(text, bold=False, **({"fg": style} if style else {}))
 
 
 class TerminalReporter(LineReporter):
@@ -75,7 +76,10 @@ class TerminalReporter(LineReporter):
 
     @contextlib.contextmanager
     def live(self) -> Iterator[None]:
-        """Show the rows until the block ends."""
+        """Show the rows until the block ends, or the one around it."""
+        if self._live:
+            yield
+            return
         self._live = True
         self.progress.start()
         try:

@@ -6,10 +6,10 @@ What goes in and out is plain JSON, since `delegate` carries it between interpre
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..engine import create as creation
 from ..engine.alias import fill
@@ -19,9 +19,12 @@ from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
 from ..engine.resolve import named
 from ..engine.resolved import ResolvedEnvironment, package_document
-from . import progress, steps
+from . import compiling, progress, steps
 from .settings import check_envs_root
 from .workbench import Workbench, at, check_whole
+
+if TYPE_CHECKING:
+    from ..engine.compiled import Listing
 
 
 class Service:
@@ -32,6 +35,7 @@ class Service:
         self._creating: dict[EnvID, Future[creation.Prefix]] = {}
         self._steps: dict[EnvID, list[str]] = {}
         self._compiled: set[tuple[str, ...]] = set()
+        self._listings: dict[EnvID, Listing] = {}
         self._published: dict[str, list[dict[str, str]]] = {}
         self._bench = Workbench(lambda *_, **__: None, datastore=datastore)
 
@@ -50,7 +54,9 @@ class Service:
         found = steps.read(question, self._bench)
         root = self._remote_root(found)
         environments = self._resolve_all(found, question["needs"], force=bool(question["force"]))
-        self._tools(sorted({step.arch for step in found.values() if step.remote}))
+        remote = [name for name, step in found.items() if step.remote]
+        self._tools(sorted({found[name].arch for name in remote}))
+        self._byte_code({environments[name].env_id for name in remote if name in environments})
         return {
             name: {
                 "id": list(environments[name].env_id) if name in environments else None,
@@ -100,6 +106,13 @@ class Service:
             self._known[environment.env_id] = environment
             self._steps.setdefault(environment.env_id, []).append(name)
         return known
+
+    def _byte_code(self, env_ids: Iterable[EnvID]) -> dict[str, Listing]:
+        """Return the byte code for environments of containers, by their full id, made and published if need be."""
+        for env_id in sorted(env_ids):
+            if env_id not in self._listings:
+                self._listings[env_id] = compiling.byte_code(self._environment(env_id), self._bench)
+        return {env_id.full_id: self._listings[env_id] for env_id in env_ids}
 
     def command(
         self, what: str, question: Mapping[str, Any], options: Mapping[str, Any], echo: progress.Echo
@@ -177,5 +190,7 @@ class Service:
         tools = self._tools(arches)
         if not env_ids and not tools:
             return None
-        data = package_document([self._environment(EnvID(*env_id)) for env_id in env_ids], tools)
+        environments = [self._environment(EnvID(*env_id)) for env_id in env_ids]
+        byte_code = self._byte_code({item.env_id for item in environments if item.env_id.arch in arches})
+        data = package_document(environments, tools, byte_code)
         return str(self._bench.wiring.keep(package_file_key(data), data))

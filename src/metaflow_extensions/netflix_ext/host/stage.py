@@ -9,15 +9,16 @@ from pathlib import Path
 
 from ..engine import create as creation
 from ..engine.events import Reporter
+from ..engine.ports import ByteCode
 from ..engine.resolved import ResolvedEnvironment
 from .wiring import ContainerParts
 
 
 class Stage:
-    """Creates prefixes below *root* with the tools unpacked in *tools*."""
+    """Creates prefixes below *root* with the tools unpacked in *tools*, and with the byte code that has come along."""
 
-    def __init__(self, tools: str, root: str) -> None:
-        self._parts = ContainerParts(Path(tools), Path(root))
+    def __init__(self, tools: str, root: str, byte_code: ByteCode) -> None:
+        self._parts = ContainerParts(Path(tools), Path(root), byte_code)
 
     def begin(self) -> None:
         """Start what takes time to start."""

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..adapters import process
+from ..adapters import bytecode, process
 from ..adapters.bytecode import ByteCodeCache
 from ..adapters.folder import FolderStore
 from ..adapters.machine import LocalMachine
 from ..adapters.prefixes import PrefixFolder
 from ..engine.catalog import Catalog
+from ..engine.compiled import Compiler
 from ..engine.create import Creator
-from ..engine.errors import SettingError
+from ..engine.errors import SettingError, ToolError
 from ..engine.events import Reporter
 from ..engine.history import MANIFEST, ManifestFile
-from ..engine.ports import Archives, PypiSolver, Store
+from ..engine.ports import Archives, ByteCode, PypiSolver, Store
 from ..engine.renamed import renamed
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
@@ -112,6 +113,26 @@ class Wiring:
         box = Toolbox(store, index=self.settings.index, here=self.machine.arch(), installed=installed)
         return box.publish(arch, lambda: self.pypi_solver, self.archives, report)
 
+    def compiler(self, store: Store, python: Callable[[str], Path | None]) -> Compiler:
+        """Return what makes byte code that travels; *python* finds an interpreter for a Python minor."""
+        from ..adapters.bytecode_archives import KeptByteCode
+
+        maker = KeptByteCode(self.settings.envs_root, self._unpack, python)
+        return Compiler(store=store, files=self.archives, maker=maker)
+
+    def _unpack(self, archive: Path, target: Path) -> None:
+        from ..adapters.worker import WorkerError
+
+        try:
+            self._worker.request("unpack", {"archive": str(archive), "target": str(target)})
+        except WorkerError as error:
+            raise ToolError(f"'{archive}' cannot be unpacked: {error.message}") from error
+
+    def minor_of(self, python: Path) -> str | None:
+        """Return ``3.11`` for an interpreter of that minor; None for one that is no CPython of the usual kind."""
+        found = bytecode.minor_of(python)
+        return f"3.{found}" if found is not None and found.isdigit() else None
+
     @cached_property
     def creator(self) -> Creator:
         """What `engine.create.create` needs."""
@@ -179,7 +200,7 @@ def pypi_names() -> Mapping[str, str]:
 class ContainerParts:
     """What creates prefixes below *root* in a container, where *tools* holds py-rattler and uv."""
 
-    def __init__(self, tools: Path, root: Path) -> None:
+    def __init__(self, tools: Path, root: Path, byte_code: ByteCode) -> None:
         from ..adapters.activation import ShellActivator
         from ..adapters.archives import KeptArchives
         from ..adapters.http import HttpFetcher
@@ -190,11 +211,11 @@ class ContainerParts:
         self._worker = Worker(folders=[tools])
         self.creator = Creator(
             prefixes=PrefixFolder(root),
-            conda=RattlerInstaller(self._worker, packages=root / ".packages", validation="skip"),
+            conda=RattlerInstaller(self._worker, packages=root / ".packages", validation="skip", checked=True),
             wheels=UvInstaller(program=str(tools / "bin" / "uv")),
             archives=KeptArchives(root / ".fetched", (), HttpFetcher()),
             activator=ShellActivator(),
-            byte_code=ByteCodeCache(root),
+            byte_code=byte_code,
             machine=LocalMachine(os.environ),
         )
 
