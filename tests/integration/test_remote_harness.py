@@ -17,8 +17,11 @@ import pytest
 
 from tests.project import FLOWS
 from tests.remote import Container, Network, isolated, run
+from tests.remote.capture import airflow_commands, play_states, step_functions, step_functions_commands
+from tests.remote.cluster import cluster
 from tests.remote.fixtures import MakeRoot, remote_root, s3_container, s3_only, user_of
 from tests.remote.placeholders import UnsupportedError, filled, items, needed
+from tests.remote.pods import Pod, run_pod
 from tests.remote.reading import read
 from tests.remote.replay import deploy, replay
 from tests.remote.roots import RELEASES, check_machine
@@ -26,6 +29,9 @@ from tests.servers import AbsentError, StoreServer
 
 __all__ = ["remote_root", "s3_container", "s3_only"]
 SHAPES = FLOWS / "remote_shapes.py"
+LINE = FLOWS / "remote_line.py"
+STEPS = ("start", "end")
+ON_S3 = ("--datastore=s3", "--metadata=local")
 ROOT = Path(__file__).parents[2]
 
 
@@ -172,6 +178,29 @@ def test_a_container_ends_with_the_test_run(bare: Container) -> None:
         starter.wait()
 
     assert gone("sleep 3219")
+
+
+def test_a_pod(bare: Container, tmp_path: Path) -> None:
+    """It has its variables, facts about itself, volumes that stay and some that do not; outputs are read at its end."""
+    script = "echo $GIVEN $NAME $IMAGE > /mnt/out/said; echo kept > /mnt/shelf/kept; hostname"
+    env = [
+        {"name": "GIVEN", "value": "{x}"},
+        {"name": "NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
+    ]
+    mounts = [{"name": "out", "mountPath": "/mnt/out"}, {"name": "shelf", "mountPath": "/mnt/shelf"}]
+    pod = Pod(
+        name="A_pod",
+        spec={"command": ["sh", "-c", script], "env": env, "volumeMounts": mounts},
+        volumes=[{"name": "out", "emptyDir": {}}, {"name": "shelf", "persistentVolumeClaim": {"claimName": "shelf"}}],
+        fill=lambda text: text.replace("{x}", "filled"),
+        claims={"shelf": tmp_path},
+    )
+
+    done = run_pod(pod, replace(bare, variables={"IMAGE": "image"}), {"said": "/mnt/out/said", "not": "/mnt/out/not"})
+
+    assert (done.ended.status, done.ended.output) == (0, "a-pod")
+    assert done.outputs == {"said": "filled A_pod image"}
+    assert tmp_path.joinpath("kept").read_text() == "kept\n"
 
 
 # --- networks
@@ -326,3 +355,86 @@ def test_a_task_that_is_killed_ends_the_run(s3_server: StoreServer, s3_container
     assert not played.succeeded
     assert [("start", 137, True)] == [(task.step, task.status, task.ended.killed) for task in played.tasks]
     assert played.tasks[0].pathspec.startswith("ShapesFlow/argo-run/start/t-")
+
+
+# --- clusters
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kubernetes", "batch"])
+def test_a_run_on_a_cluster(
+    kind: str, s3_server: StoreServer, s3_container: Container, remote_root: MakeRoot, tmp_path: Path
+) -> None:
+    """Metaflow launches, watches and reads its jobs as ever; each ran in the root that was chosen for its step."""
+    user = user_of(s3_server, tmp_path)
+    other = replace(s3_container, root=remote_root("trixie"))
+
+    with cluster(tmp_path, lambda step: other if step == "end" else s3_container) as machine:
+        done = user.command(str(LINE), *ON_S3, "run", "--with", kind, "--word", "a b", variables=machine.variables)
+
+    assert done.returncode == 0, done.output
+    assert [("start", 0), ("end", 0)] == [(job.step, job.status) for job in machine.jobs]
+    assert "start ran on Python 3.11.2 and the word is a b" in done.output
+    pythons = [user.latest("LineFlow", f"run['{step}'].task.metadata_dict['python_version']") for step in STEPS]
+    assert ["3.11", "3.13"] == [str(python)[:4] for python in pythons]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kubernetes", "batch"])
+def test_a_job_that_is_killed(kind: str, s3_server: StoreServer, s3_container: Container, tmp_path: Path) -> None:
+    """The run fails as on a cluster: with local metadata, which is lost, it cannot say why."""
+    user = user_of(s3_server, tmp_path)
+
+    with cluster(tmp_path, s3_container, kill_at={"start": "Task is starting"}) as machine:
+        done = user.command(str(LINE), *ON_S3, "run", "--with", kind, variables=machine.variables)
+
+    assert done.returncode == 1
+    assert [("start", 137)] == [(job.step, job.status) for job in machine.jobs]
+    assert "No completed attempts of the task was found" in done.output
+
+
+@pytest.mark.parametrize("kind", ["kubernetes", "batch"])
+def test_jobs_that_are_only_looked_at(kind: str, s3_server: StoreServer, bare: Container, tmp_path: Path) -> None:
+    """A cluster that runs nothing has the command and the variables of the first job, and a volume's place."""
+    user = user_of(s3_server, tmp_path)
+    volume = {"kubernetes": 'persistent_volume_claims={"shelf":"/mnt/shelf"}', "batch": "host_volumes=/data:/mnt/shelf"}
+
+    with cluster(tmp_path, bare, parallel=0) as machine:
+        words = ("run", "--with", f"{kind}:{volume[kind]}")
+        done = user.command(str(LINE), *ON_S3, *words, variables=machine.variables)
+
+    assert done.returncode == 1
+    (job,) = machine.jobs
+    assert ["bash", "-c"] == job.command[:2]
+    assert "step start" in job.command[2]
+    assert "s3" == job.pod.variables["METAFLOW_DEFAULT_DATASTORE"]
+    assert "/mnt/shelf" in [mount["mountPath"] for mount in job.pod.spec["volumeMounts"]]
+
+
+@pytest.mark.slow
+def test_a_state_machine(s3_server: StoreServer, s3_container: Container, tmp_path: Path) -> None:
+    """The jobs of Step Functions run one after the other; each knows its parameters and what came before."""
+    user = user_of(s3_server, tmp_path)
+    with cluster(tmp_path, s3_container, parallel=0) as machine:
+        states = step_functions(user, machine, LINE)
+
+    played = play_states(states, s3_container, parameters={"word": "a b"})
+
+    assert played.succeeded, played.output
+    assert list(STEPS) == [task.step for task in played.tasks]
+    assert "start ran on Python 3.11.2 and the word is a b" in played.tasks[1].output
+    assert read(user, played, "run['end'].task.data.python") == "3.11.2"
+
+
+def test_commands_of_other_schedulers(s3_server: StoreServer, bare: Container, tmp_path: Path) -> None:
+    """Those of Step Functions and Airflow can be looked at, those inside of branches and a foreach too."""
+    user = user_of(s3_server, tmp_path)
+
+    with cluster(tmp_path, bare, parallel=0) as machine:
+        states = step_functions_commands(step_functions(user, machine, SHAPES))
+        graph = airflow_commands(user, machine, LINE)
+
+    assert {"start", "left", "outer", "inner", "after", "inner_join", "end"} < set(states)
+    assert all(command[:2] == ["bash", "-c"] for command in (*states.values(), *graph.values()))
+    assert "step inner " in states["inner"][2]
+    assert "step end " in graph["end"][2]

@@ -6,7 +6,7 @@ import re
 import subprocess
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -93,11 +93,19 @@ class Ended:
         raise LookupError(f"no line has {pattern!r}:\n{self.output}")
 
 
-def run(container: Container, command: Sequence[str], *, kill_at: str | None = None, timeout: float = 600) -> Ended:
+def run(
+    container: Container,
+    command: Sequence[str],
+    *,
+    kill_at: str | None = None,
+    timeout: float = 600,
+    started: Callable[[Callable[[], None]], None] | None = None,
+) -> Ended:
     """Run *command* in a fresh copy of the container's root, and wait for its end.
 
     It is killed, with all that it has started, as soon as a line comes that the pattern *kill_at* is found in, and
-    when the time is over, which raises TimeoutError. Without this process it ends too.
+    when the time is over, which raises TimeoutError. Without this process it ends too. *started* is given a function
+    that kills it.
     """
     begun = time.monotonic()
     lines: list[Line] = []
@@ -112,6 +120,8 @@ def run(container: Container, command: Sequence[str], *, kill_at: str | None = N
         timer = threading.Timer(timeout, _end, (process, late))
         timer.start()
         try:
+            if started is not None:
+                started(process.kill)
             assert process.stdout is not None
             for raw in process.stdout:
                 lines.append(Line(time.monotonic() - begun, raw.decode(errors="replace").rstrip("\n")))

@@ -69,7 +69,12 @@ class PodEnded:
 
 
 def run_pod(
-    pod: Pod, base: Container, outputs: Mapping[str, str] | None = None, *, kill_at: str | None = None
+    pod: Pod,
+    base: Container,
+    outputs: Mapping[str, str] | None = None,
+    *,
+    kill_at: str | None = None,
+    started: Callable[[Callable[[], None]], None] | None = None,
 ) -> PodEnded:
     """Run *pod* in a fresh copy of *base*, whose variables are those of the image and of secrets.
 
@@ -82,7 +87,7 @@ def run_pod(
             variables={**base.variables, **pod.variables},
             folders={**base.folders, **folders},
         )
-        ended = run(container, pod.command, kill_at=kill_at)
+        ended = run(container, pod.command, kill_at=kill_at, started=started)
         found = {}
         for name, inside in (outputs or {}).items():
             outside = _outside(inside, folders)
