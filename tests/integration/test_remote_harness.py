@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import random
 import socket
 import subprocess
 import sys
@@ -16,10 +17,10 @@ from pathlib import Path
 import pytest
 
 from tests.project import FLOWS
-from tests.remote import Container, Network, isolated, run
+from tests.remote import Container, Network, isolated, ports_of, run
 from tests.remote.capture import airflow_commands, play_states, step_functions, step_functions_commands
 from tests.remote.cluster import cluster
-from tests.remote.fixtures import MakeRoot, remote_root, s3_container, s3_only, user_of
+from tests.remote.fixtures import MakeRoot, container_for, remote_root, s3_container, s3_only, user_of
 from tests.remote.placeholders import UnsupportedError, filled, items, needed
 from tests.remote.pods import Pod, run_pod
 from tests.remote.reading import read
@@ -33,6 +34,12 @@ LINE = FLOWS / "remote_line.py"
 STEPS = ("start", "end")
 ON_S3 = ("--datastore=s3", "--metadata=local")
 ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def sleeping() -> str:
+    """A command that sleeps long, and whose processes are known from all others by its words."""
+    return f"sleep {random.randrange(10**6, 10**9)}.5"
 
 
 @pytest.fixture
@@ -50,6 +57,11 @@ def processes_with(word: str) -> list[str]:
             if word in text and int(path.parent.name) != os.getpid():
                 found.append(text)
     return found
+
+
+def inside(word: str) -> bool:
+    """Tell whether a process runs whose command line is *word* alone, as a container's is."""
+    return word in [text.strip() for text in processes_with(word)]
 
 
 def gone(word: str) -> bool:
@@ -75,6 +87,15 @@ def test_each_release_has_its_python_and_clients(remote_root: MakeRoot, release:
 
     assert ended.status == 0, ended.output
     assert RELEASES[release] == ended.lines[-1].text
+
+
+def test_somebody_who_is_not_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is told that root alone can."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    monkeypatch.setattr(sys, "platform", "linux")
+
+    with pytest.raises(AbsentError, match="by root alone"):
+        check_machine()
 
 
 def test_a_machine_without_the_programs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -140,44 +161,44 @@ def test_a_full_disk(bare: Container) -> None:
     assert ended.status == 1
 
 
-def test_killed_at_a_line(bare: Container, tmp_path: Path) -> None:
+def test_killed_at_a_line(bare: Container, tmp_path: Path, sleeping: str) -> None:
     """All that runs is killed when the line comes; lines say when they came."""
-    command = "echo first; sleep 0.5; (sleep 3217 &); echo ready 1; sleep 3217; echo never; touch /mnt/late"
+    command = f"echo first; sleep 0.5; ({sleeping} &); echo ready 1; {sleeping}; echo never; touch /mnt/late"
 
     ended = run(replace(bare, folders={"/mnt": tmp_path}), ["sh", "-c", command], kill_at=r"^ready \d")
 
     assert (ended.status, ended.killed) == (137, True)
     assert ended.output == "first\nready 1"
     assert 0.4 < ended.when("ready") - ended.when("first") < 5
-    assert gone("sleep 3217")
+    assert gone(sleeping)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_its_own_signal_and_status(bare: Container) -> None:
+def test_its_own_status_and_time(bare: Container, sleeping: str) -> None:
     """A status is passed on as it is, and what takes too long is an error that shows what was said."""
     assert run(bare, ["sh", "-c", "exit 7"]).status == 7
     with pytest.raises(TimeoutError, match="said before"):
-        run(bare, ["sh", "-c", "echo said before; sleep 3218"], timeout=1)
-    assert gone("sleep 3218")
+        run(bare, ["sh", "-c", f"echo said before; {sleeping}"], timeout=1)
+    assert gone(sleeping)
 
 
-def test_a_container_ends_with_the_test_run(bare: Container) -> None:
+def test_a_container_ends_with_the_test_run(bare: Container, sleeping: str) -> None:
     """Whoever started it is killed: it ends too."""
     program = (
         "from tests.remote import Container, root, run; import sys\n"
-        "run(Container(root=root('bookworm', 'none')), ['sh', '-c', 'sleep 3219'])"
+        "run(Container(root=root('bookworm', 'none')), ['sh', '-c', sys.argv[1]])"
     )
-    starter = subprocess.Popen([sys.executable, "-c", program], cwd=ROOT)
+    starter = subprocess.Popen([sys.executable, "-c", program, sleeping], cwd=ROOT)
     try:
         limit = time.monotonic() + 20
-        while len(processes_with("sleep 3219")) < 3 and time.monotonic() < limit:
+        while not inside(sleeping) and time.monotonic() < limit:
             time.sleep(0.05)
-        assert len(processes_with("sleep 3219")) >= 3
+        assert inside(sleeping)
     finally:
         starter.kill()
         starter.wait()
 
-    assert gone("sleep 3219")
+    assert gone(sleeping)
 
 
 def test_a_pod(bare: Container, tmp_path: Path) -> None:
@@ -343,6 +364,23 @@ def network_of(container: Container) -> dict[int, int]:
     """Return how often each port was reached."""
     assert isinstance(container.network, Network)
     return dict(container.network.opened)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["azure", "gs"])
+def test_a_workflow_on_another_store(
+    kind: str, request: pytest.FixtureRequest, remote_root: MakeRoot, tmp_path: Path
+) -> None:
+    """Azure and Google: the files and ports that their variables name are in the container, at the same place."""
+    server: StoreServer = request.getfixturevalue(f"{kind}_server")
+    user = user_of(server, tmp_path)
+    workflow = deploy(user, LINE, kind=kind)
+
+    with isolated(ports_of(server)) as network:
+        played = replay(workflow, container_for(server, remote_root("bookworm", kind), network))
+
+    assert played.succeeded, played.output
+    assert read(user, played, "run['end'].task.data.python", kind) == "3.11.2"
 
 
 @pytest.mark.slow

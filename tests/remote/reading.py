@@ -46,8 +46,8 @@ def look(project: Project, pathspec: str, expression: str) -> object:
     return json.loads(done.stdout.rpartition("ANSWER")[2])
 
 
-def read(project: Project, played: Played, expression: str) -> object:
+def read(project: Project, played: Played, expression: str, kind: str = "s3") -> object:
     """Evaluate *expression*, with ``run`` the replayed run, where its artifacts and metadata can be read."""
     last = {task.pathspec: task for task in played.tasks}
-    bring_metadata(project, [pathspec for pathspec, task in last.items() if task.status == 0])
+    bring_metadata(project, [pathspec for pathspec, task in last.items() if task.status == 0], kind)
     return look(project, played.run, expression)

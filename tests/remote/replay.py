@@ -85,10 +85,10 @@ class Played:
         return [task for task in self.tasks if task.step == step]
 
 
-def deploy(project: Project, script: Path | str, *words: str, name: str = "replayed") -> Workflow:
-    """Return the workflow of a flow on S3; *words* are the flow's options, as ``--environment=conda``."""
-    command = [str(script), "--datastore=s3", "--metadata=local", *words, "argo-workflows", "--name", name, *_OPTIONS]
-    done = project.command(*command)
+def deploy(project: Project, script: Path | str, *words: str, kind: str = "s3", name: str = "replayed") -> Workflow:
+    """Return the workflow of a flow on a datastore; *words* are the flow's options, as ``--environment=conda``."""
+    top = [str(script), f"--datastore={kind}", "--metadata=local", *words]
+    done = project.command(*top, "argo-workflows", "--name", name, *_OPTIONS)
     assert done.returncode == 0, done.output
     return Workflow(json.loads(done.stdout[done.stdout.index("{") :]))
 

@@ -31,6 +31,7 @@ _PACKAGES = ("python3", "python-is-python3", "ca-certificates")
 _PROGRAMS = ("mmdebstrap", "bwrap", "unshare", "nsenter", "setpriv")
 # Older than the C library of every release.
 _GLIBC = "manylinux2014"
+_known: dict[tuple[str, str], Root | str] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,8 +47,22 @@ class Root:
 def root(release: str, clients: str = "s3") -> Root:
     """Return the root of *release* with the *clients* of a datastore, made first if need be; raise AbsentError.
 
-    With clients, Metaflow is told to install none (METAFLOW_SKIP_INSTALL_DEPENDENCIES).
+    With clients, Metaflow is told to install none (METAFLOW_SKIP_INSTALL_DEPENDENCIES). What could not be had once
+    is not tried again by this process.
     """
+    key = release, clients
+    if key not in _known:
+        try:
+            _known[key] = _root(release, clients)
+        except AbsentError as error:
+            _known[key] = str(error)
+    found = _known[key]
+    if isinstance(found, str):
+        raise AbsentError(found)
+    return found
+
+
+def _root(release: str, clients: str) -> Root:
     check_machine()
     python = RELEASES[release]
     mirror = _mirror() if not _folder(*_root_recipe(release)).joinpath(".complete").exists() else ""
