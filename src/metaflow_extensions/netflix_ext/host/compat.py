@@ -258,7 +258,7 @@ def run_parameters(flow: str, run: str, datastore: str, wanted: Callable[[str], 
     stored = FlowDataStore(flow, None, storage_impl=storage, ds_root=root)
     found: dict[str, str] = {}
     for task in stored.get_task_datastores(run, steps=["_parameters"]):
-        names = [name for name in task.keys() if not name.startswith("_") and wanted(name)]  # noqa: SIM118 - no dict
+        names = [name for name in task if not name.startswith("_") and wanted(name)]
         found.update({name: str(task[name]) for name in names if task[name] is not None})
     return found
 
