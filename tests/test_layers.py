@@ -22,11 +22,14 @@ INWARD: Mapping[str, frozenset[str]] = {
     "plugins": frozenset({"engine", "host", "plugins"}),
     "cmd": frozenset({"engine", "host", "cmd"}),
 }
-# Modules that may import one folder more: the composition root, and the step side's ways to start a program.
+# Modules that may import one folder more: the composition root, the step side's ways to start a program, and what a
+# container runs before it has the packages that the composition root needs.
 MORE: Mapping[str, frozenset[str]] = {
     "host/wiring.py": frozenset({"adapters"}),
     "host/delegate.py": frozenset({"adapters"}),
     "host/flow_api.py": frozenset({"adapters"}),
+    "host/container.py": frozenset({"adapters"}),
+    "host/installer.py": frozenset({"adapters"}),
 }
 # A foreign package: the only places whose modules may name it.
 PLACES: Mapping[str, tuple[str, ...]] = {

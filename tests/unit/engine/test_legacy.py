@@ -292,4 +292,4 @@ def test_secrets_stay_out_of_what_we_write() -> None:
     again = ResolvedEnvironment.from_bytes(data, "x")
     assert (again.env_id, again.conda, again.pypi) == (found.env_id, found.conda, found.pypi)
     assert set(found.stored) - set(again.stored) == {"python-3.10.13-hd12c33a_0_cpython.conda"}
-    assert find_in_package(package_document([found], {}, {}), ID, "x") == again
+    assert find_in_package(package_document([found], {}), ID, "x") == again

@@ -102,8 +102,8 @@ def test_what_a_code_package_carries() -> None:
     ours = resolved()
     old = EnvID(REQ, FIRST, "linux-64")
 
-    assert find_carried(package_document([ours], {}, {}), ours.env_id, "x") == ours
-    assert find_carried(package_document([ours], {}, {}), old, "x") is None
+    assert find_carried(package_document([ours], {}), ours.env_id, "x") == ours
+    assert find_carried(package_document([ours], {}), old, "x") is None
     assert getattr(find_carried(FILE.read_bytes(), old, "x"), "env_id", None) == old
     assert find_carried(FILE.read_bytes(), ours.env_id, "x") is None
     with pytest.raises(StoreError, match="the-file"):

@@ -122,9 +122,9 @@ def test_packages_must_hash_to_the_id(field: str) -> None:
 def test_a_code_package_carries_its_environments() -> None:
     """The file of a code package is the same for the same environments, and each is found in it by id."""
     other = resolved(req_id="b" * 40)
-    data = package_document([ENVIRONMENT, other], {}, {})
+    data = package_document([ENVIRONMENT, other], {})
 
-    assert package_document([other, ENVIRONMENT], {}, {}) == data
+    assert package_document([other, ENVIRONMENT], {}) == data
     assert find_in_package(data, other.env_id, "x") == other
     assert find_in_package(data, other.env_id._replace(arch="osx-64"), "x") is None
 
@@ -139,7 +139,7 @@ def test_a_damaged_code_package_is_refused(data: bytes) -> None:
 def test_a_code_package_names_the_tools_of_containers() -> None:
     """Tools stand beside the environments, which are found as without them."""
     tools = {"linux-64": [{"name": "uv", "file": "uv.whl", "sha256": "0" * 64}]}
-    data = package_document([ENVIRONMENT], tools, {})
+    data = package_document([ENVIRONMENT], {"tools": tools})
 
     assert json.loads(data)["tools"] == tools
     assert find_in_package(data, ENVIRONMENT.env_id, "x") == ENVIRONMENT

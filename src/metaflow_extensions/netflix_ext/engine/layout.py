@@ -74,6 +74,11 @@ def byte_code_list_key(env_id: EnvID, envs: str = "envs") -> str:
     return f"{envs}/{env_id.arch}/{env_id.req_id}/{env_id.full_id}/bytecode"
 
 
+def format_key(extension: str, digest: str) -> str:
+    """The key, in the local store, of what the package *digest* is in the format that *extension* names."""
+    return check_key(f"formats/{extension.lstrip('.')}/{_word(digest)}")
+
+
 def tool_key(name: str, sha256: str, filename: str) -> str:
     """The key of a file of the tool *name* that a bare container needs to create an environment."""
     return check_key(f"tools/{name}/{sha256}/{filename}")

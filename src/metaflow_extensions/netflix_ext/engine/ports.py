@@ -270,3 +270,14 @@ class ByteCodeArchives(Protocol):
         *file* is the package itself. None where there is none to make. Raises ToolError, OSError.
         """
         ...
+
+
+class Transmuter(Protocol):
+    """Packs conda packages in another format; may be asked by several threads."""
+
+    def transmute(self, archive: Path, extension: str, folder: Path) -> Path:
+        """Return the file in *folder* with the content of *archive*, in the format that *extension* names.
+
+        Raises ToolError, PackageError, OSError.
+        """
+        ...

@@ -168,20 +168,13 @@ def _packages(kind: Any, document: dict[str, Any], key: str, where: str) -> tupl
     return tuple(package_from_dict(kind, item, f"{where}.{key}[{index}]") for index, item in enumerate(items))
 
 
-def package_document(
-    environments: list[ResolvedEnvironment], tools: Mapping[str, Any], byte_code: Mapping[str, Any]
-) -> bytes:
+def package_document(environments: list[ResolvedEnvironment], provisions: Mapping[str, Any]) -> bytes:
     """Return the file that a code package carries: the documents of a flow's steps, sorted by id.
 
-    *tools* names, by platform, the files that containers need to create environments (see `host.toolbox`), *byte_code*
-    by full id what of it there is for their packages (see `compiled`).
+    *provisions* are what containers need beside them, a word each: see `host.provisions`.
     """
-    found: dict[str, Any] = {
-        "schema": SCHEMA,
-        "environments": [environment.to_dict() for environment in sorted(environments, key=lambda item: item.env_id)],
-    }
-    if tools:
-        found.update(tools=dict(tools), bytecode={key: dict(value) for key, value in byte_code.items()})
+    documents = [environment.to_dict() for environment in sorted(environments, key=lambda item: item.env_id)]
+    found = {**provisions, "schema": SCHEMA, "environments": documents}
     return (json.dumps(found, sort_keys=True) + "\n").encode("utf-8")
 
 

@@ -24,7 +24,7 @@ def main() -> None:
         elif what == "prefix":
             result = service.prefix(arguments[0])
         else:
-            result = service.package_file(arguments[0], arguments[1])
+            result = service.package_file(*arguments)
     except ExtensionError as error:
         answer = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
     else:

@@ -6,7 +6,8 @@ it fetches the tools and the packages from the datastore, by their hashes. Stage
     .mf_conda/tools/          py-rattler, uv and what they need, unpacked
     .mf_conda/archives/       the packages
     .mf_conda/bytecode/       byte code that has come along
-    .mf_conda/envs/           prefixes, where METAFLOW_CONDA_ENVS_ROOT names no other folder that can be written to
+    .mf_conda/envs/           prefixes, where METAFLOW_CONDA_ENVS_ROOT names no other folder that can be written to;
+                              in it .packages, unpacked, where CONDA_PKGS_DIRS names no other
     .mf_conda/activate        what the shell reads before it starts the step
 """
 
@@ -22,9 +23,11 @@ import threading
 import time
 import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping
+from typing import TYPE_CHECKING, Any, Mapping, Sequence
 
+from ..adapters.rattler_cache import is_unpacked
 from ..engine import compiled
 from ..engine.alias import fill
 from ..engine.errors import CreateError, PackageError, StoreError
@@ -35,6 +38,7 @@ from ..engine.renamed import renamed
 from ..engine.resolved import ResolvedEnvironment
 from . import compat, fetching, home
 from .flow import ENV_VARIABLE, PACKAGE_FILE
+from .installer import Installer, complete
 from .remote import ACTIVATE, FOLDER
 from .store import MetaflowStore
 from .travelled import TravelledByteCode
@@ -42,7 +46,6 @@ from .travelled import TravelledByteCode
 if TYPE_CHECKING:
     from ..engine.compiled import Listing
     from ..engine.ports import Store
-    from .stage import Stage
 
 OLDEST = (3, 10)
 _WORKERS = 16
@@ -57,6 +60,7 @@ class Container:
         self._folder = folder
         self._begun = time.time()
         self._bytes = 0
+        self._packages = os.path.join(folder, "packages")
         self._lock = threading.Lock()
 
     def say(self, text: str) -> None:
@@ -81,13 +85,15 @@ class Container:
 
         Without *environment* the code package has it.
         """
-        root = _envs_root(self._folder)
+        root = _writable(compat.configured(("CONDA_ENVS_ROOT",))["CONDA_ENVS_ROOT"]) or os.path.join(
+            self._folder, "envs"
+        )
+        self._packages = _shared_packages() or os.path.join(root, ".packages")
         path = os.path.join(root, env_id.prefix_name)
-        variables = _complete(path, env_id)
+        variables = complete(path, env_id)
         if variables is None:
             document = _document()
             environment = environment or _environment(document, env_id)
-            _check_python()
             variables = self._create(environment, document, root)
         else:
             self.say(f"The environment is there already: {path}")
@@ -95,39 +101,52 @@ class Container:
 
     def _create(self, environment: ResolvedEnvironment, document: Mapping[str, Any], root: str) -> dict[str, str]:
         """Return the activation variables of the prefix of *environment* below *root*, made now."""
-        every = document["tools"][environment.env_id.arch]
-        tools = [tool for tool in every if tool["name"] != "uv" or environment.pypi]
+        arch = environment.env_id.arch
+        installer = document.get("installer", {}).get(arch)
+        if installer is None:
+            _check_python()
+        wanted = ("uv",) * bool(environment.pypi) if installer else _tools_for(environment)
+        tools = [tool for tool in document["tools"][arch] if tool["name"] in wanted]
+        forms = document.get("formats", {})
         byte_code = TravelledByteCode(os.path.join(self._folder, "bytecode"))
         self.say(f"Fetching {len(environment.packages)} packages, and {len(tools)} tools to install them ...")
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
             unpacked = [pool.submit(self._tool, tool) for tool in tools]
-            archives = {
-                package.filename: pool.submit(self._archive, package, environment.stored)
-                for package in environment.packages
-            }
+            program = pool.submit(self._installer, installer) if installer else None
+            packages = [pool.submit(self._package, item, environment.stored, forms) for item in environment.packages]
             byte_codes = [
                 pool.submit(self._byte_code, byte_code, environment.cache_tag, digest, sha256)
                 for digest, sha256 in self._compiled(environment, document).items()
             ]
             _settle(unpacked)
-            self.say("Fetched the tools")
-            stage = self._stage(root, byte_code)
-            _settle([*archives.values(), *byte_codes])
+            stage = self._stage(root, byte_code, program.result() if program else "")
+            _settle([*packages, *byte_codes])
         self.say(f"Fetched {self._bytes / 1e6:.1f} MB")
-        paths = {name: future.result() for name, future in archives.items()}
-        found = stage.create(environment, {name: path for name, path in paths.items() if path is not None})
+        found: dict[str, str] = stage.create(_of(environment, [future.result() for future in packages]))
         self.say(f"Created the environment: {len(environment.packages)} packages")
         shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)
         return found
 
-    def _stage(self, root: str, byte_code: TravelledByteCode) -> Stage:
+    def _stage(self, root: str, byte_code: TravelledByteCode, program: str) -> Any:
+        """Return what creates prefixes: `stage.Stage`, or with *program* what looks like it."""
         tools = os.path.join(self._folder, "tools")
+        if program:
+            uv = os.path.join(tools, "bin", "uv")
+            return Installer(program, uv, root, os.path.join(self._folder, "scratch"), byte_code)
         sys.path.append(tools)
         from .stage import Stage
 
-        stage = Stage(tools, root, byte_code)
-        stage.begin()
-        return stage
+        return Stage(tools, root, self._packages, byte_code)
+
+    def _installer(self, installer: Mapping[str, str]) -> str:
+        """Return the program that installs conda packages in place of our tools."""
+        path = self._fetch(installer["key"], installer["sha256"], "installer")
+        if path is None:
+            raise StoreError(
+                f"the installer '{self._store.where(installer['key'])}' is not there any more", "put it there again"
+            )
+        os.chmod(path, 0o755)  # noqa: S103 - a program that is run
+        return path
 
     def _compiled(self, environment: ResolvedEnvironment, document: Mapping[str, Any]) -> Listing:
         """Return the byte code that there is for *environment*: as the code package says, else as the store does."""
@@ -164,18 +183,31 @@ class Container:
                 else:
                     wheel.extract(member, target)
 
-    def _archive(self, package: CondaPackage | PypiPackage, stored: Mapping[str, str]) -> str | None:
-        """Return the file of *package* from the store; None where it is left to be fetched from its source."""
+    def _package(
+        self, package: CondaPackage | PypiPackage, stored: Mapping[str, str], forms: Mapping[str, Mapping[str, str]]
+    ) -> CondaPackage | PypiPackage:
+        """Return *package* as a file of this machine; as it is where it is left to be fetched from its source.
+
+        It is in the format that *forms* has for it.
+        """
+        if isinstance(package, CondaPackage) and is_unpacked(package, Path(self._packages)):
+            return package
+        form = forms.get(package.digest)
+        if form is not None and isinstance(package, CondaPackage):
+            path = self._fetch(form["key"], form["sha256"], form["file"])
+            if path is not None:
+                return replace(package, url=_url(path), filename=form["file"], sha256=form["sha256"], md5="", size=0)
         keys = package_keys(package, stored)
         for key in keys:
             path = self._fetch(key, package.digest, package.filename)
             if path is not None:
-                return path
+                local = replace(package, url=_url(path))
+                return replace(local, index="") if isinstance(local, PypiPackage) else local
         place = self._store.where(keys[-1])
         if not package.fetchable:
             raise StoreError(f"'{place}' is not there any more", "restore it, or resolve the environment anew")
         self.say(f"Warning: '{place}' is not there any more; it is fetched from where it came from")
-        return None
+        return package
 
     def _fetch(self, key: str, digest: str, name: str) -> str | None:
         """Return the path of a file called *name* with what the store has under *key*, None where it has nothing.
@@ -208,27 +240,44 @@ def _settle(futures: list[Future[Any]]) -> None:
         future.result()
 
 
-def _envs_root(folder: str) -> str:
-    """Return the folder of prefixes: the configured one where it can be written to, such as a mounted volume."""
-    chosen = compat.configured(("CONDA_ENVS_ROOT",))["CONDA_ENVS_ROOT"]
-    if chosen:
-        try:
-            os.makedirs(chosen, exist_ok=True)
-            if os.access(chosen, os.W_OK):
-                return os.path.abspath(chosen)
-        except OSError:
-            pass
-    return os.path.join(folder, "envs")
+def _writable(folder: str | None) -> str | None:
+    """Return *folder*, made if need be, where it can be written to, such as a mounted volume; else None.
 
-
-def _complete(path: str, env_id: EnvID) -> dict[str, str] | None:
-    """Return the activation variables of a prefix that is there and complete, or None."""
-    try:
-        with open(os.path.join(path, ".metaflowenv"), encoding="utf-8") as file:
-            marker = json.load(file)
-        return dict(marker["variables"]) if marker["id"] == list(env_id) else None
-    except (OSError, ValueError, KeyError, TypeError):
+    Metaflow puts its path into commands as it is: one with blanks is none.
+    """
+    if not folder or len(folder.split()) != 1:
         return None
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError:
+        return None
+    return os.path.abspath(folder) if os.access(folder, os.W_OK) else None
+
+
+def _shared_packages() -> str | None:
+    """Return the folder for unpacked packages that tasks share, in the first that ``CONDA_PKGS_DIRS`` names."""
+    first = os.environ.get("CONDA_PKGS_DIRS", "").split(",")[0].strip()
+    chosen = _writable(first)
+    return os.path.join(chosen, ".metaflow") if chosen else None
+
+
+def _tools_for(environment: ResolvedEnvironment) -> tuple[str, ...]:
+    """Return the names of the tools that create *environment*: uv is large, and puts wheels in place."""
+    return ("py-rattler", "packaging", "platformdirs", *(("uv",) if environment.pypi else ()))
+
+
+def _url(path: str) -> str:
+    return Path(path).absolute().as_uri()
+
+
+def _of(environment: ResolvedEnvironment, packages: Sequence[CondaPackage | PypiPackage]) -> ResolvedEnvironment:
+    """Return *environment* made of *packages*, which stand for its own."""
+    return replace(
+        environment,
+        stored={},
+        conda=tuple(item for item in packages if isinstance(item, CondaPackage)),
+        pypi=tuple(item for item in packages if isinstance(item, PypiPackage)),
+    )
 
 
 def _document() -> dict[str, Any]:

@@ -56,9 +56,12 @@ class Delegate:
     def compile(self, code: str, prefix: dict[str, Any]) -> None:
         """Do nothing: the outer launcher has seen to it."""
 
-    def package_file(self, env_ids: Sequence[Sequence[str]], arches: Sequence[str]) -> str | None:
+    def package_file(
+        self, env_ids: Sequence[Sequence[str]], remote: Sequence[Sequence[str]], arches: Sequence[str]
+    ) -> str | None:
         """See `service.Service.package_file`."""
-        path = self._ask("package_file", [[list(env_id) for env_id in env_ids], list(arches)], None)
+        ids = [[list(env_id) for env_id in found] for found in (env_ids, remote)]
+        path = self._ask("package_file", [*ids, list(arches)], None)
         return None if path is None else str(path)
 
     def _ask(self, what: str, arguments: list[Any], echo: Any) -> Any:

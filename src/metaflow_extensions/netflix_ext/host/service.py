@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..engine import create as creation
 from ..engine.alias import fill
@@ -19,12 +19,9 @@ from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
 from ..engine.resolve import named
 from ..engine.resolved import ResolvedEnvironment, package_document
-from . import compiling, progress, steps
+from . import progress, provisions, steps
 from .settings import check_envs_root
 from .workbench import Workbench, at, check_whole
-
-if TYPE_CHECKING:
-    from ..engine.compiled import Listing
 
 
 class Service:
@@ -35,8 +32,7 @@ class Service:
         self._creating: dict[EnvID, Future[creation.Prefix]] = {}
         self._steps: dict[EnvID, list[str]] = {}
         self._compiled: set[tuple[str, ...]] = set()
-        self._listings: dict[EnvID, Listing] = {}
-        self._published: dict[str, list[dict[str, str]]] = {}
+        self._provisions: dict[tuple[tuple[EnvID, ...], tuple[str, ...]], dict[str, Any]] = {}
         self._bench = Workbench(lambda *_, **__: None, datastore=datastore)
 
     def resolve(self, question: Mapping[str, Any], echo: progress.Echo) -> dict[str, dict[str, Any]]:
@@ -55,8 +51,8 @@ class Service:
         root = self._remote_root(found)
         environments = self._resolve_all(found, question["needs"], force=bool(question["force"]))
         remote = [name for name, step in found.items() if step.remote]
-        self._tools(sorted({found[name].arch for name in remote}))
-        self._byte_code({environments[name].env_id for name in remote if name in environments})
+        wanted = {environments[name].env_id for name in remote if name in environments}
+        self._provided(wanted, {found[name].arch for name in remote})
         return {
             name: {
                 "id": list(environments[name].env_id) if name in environments else None,
@@ -79,18 +75,6 @@ class Service:
             )
         return shared[1] if shared is not None else ""
 
-    def _tools(self, arches: Sequence[str]) -> dict[str, list[dict[str, str]]]:
-        """Return the tools that containers of these platforms need, by platform, published if need be."""
-        wiring = self._bench.wiring
-        store = wiring.catalog.shared
-        if not arches or store is None:
-            return {}
-        with self._bench.background.interruptible(), self._bench.report.live():
-            for arch in arches:
-                if arch not in self._published:
-                    self._published[arch] = wiring.tools(store, arch, self._bench.report)
-        return {arch: self._published[arch] for arch in arches}
-
     def _resolve_all(
         self, found: Mapping[str, steps.Step], needs: Mapping[str, str], *, force: bool
     ) -> dict[str, ResolvedEnvironment]:
@@ -107,12 +91,13 @@ class Service:
             self._steps.setdefault(environment.env_id, []).append(name)
         return known
 
-    def _byte_code(self, env_ids: Iterable[EnvID]) -> dict[str, Listing]:
-        """Return the byte code for environments of containers, by their full id, made and published if need be."""
-        for env_id in sorted(env_ids):
-            if env_id not in self._listings:
-                self._listings[env_id] = compiling.byte_code(self._environment(env_id), self._bench)
-        return {env_id.full_id: self._listings[env_id] for env_id in env_ids}
+    def _provided(self, env_ids: Iterable[EnvID], arches: Iterable[str]) -> dict[str, Any]:
+        """Return what containers for *arches* need to create these environments: see `provisions.prepare`."""
+        key = (tuple(sorted(env_ids)), tuple(sorted(arches)))
+        if key not in self._provisions:
+            environments = [self._environment(env_id) for env_id in key[0]]
+            self._provisions[key] = provisions.prepare(environments, key[1], self._bench)
+        return self._provisions[key]
 
     def command(
         self, what: str, question: Mapping[str, Any], options: Mapping[str, Any], echo: progress.Echo
@@ -182,15 +167,15 @@ class Service:
             self._compiled.add((code, prefix["python"]))
             self._bench.wiring.byte_code.begin_tree(Path(code), Path(prefix["python"]))
 
-    def package_file(self, env_ids: Sequence[Sequence[str]], arches: Sequence[str]) -> str | None:
-        """Write the documents of *env_ids*, and the tools for containers of *arches*, to one file; return its path.
+    def package_file(
+        self, env_ids: Sequence[Sequence[str]], remote: Sequence[Sequence[str]], arches: Sequence[str]
+    ) -> str | None:
+        """Write the documents of *env_ids*, and what containers need, to one file; return its path.
 
-        None where there are neither.
+        *remote* are the ids that containers need, *arches* their platforms. None where there is nothing to write.
         """
-        tools = self._tools(arches)
-        if not env_ids and not tools:
+        found = self._provided({EnvID(*env_id) for env_id in remote}, arches)
+        if not env_ids and not found:
             return None
-        environments = [self._environment(EnvID(*env_id)) for env_id in env_ids]
-        byte_code = self._byte_code({item.env_id for item in environments if item.env_id.arch in arches})
-        data = package_document(environments, tools, byte_code)
+        data = package_document([self._environment(EnvID(*env_id)) for env_id in env_ids], found)
         return str(self._bench.wiring.keep(package_file_key(data), data))

@@ -14,7 +14,8 @@ from typing import Any
 import platformdirs
 
 from ..engine.errors import ExtensionError, SettingError
-from ..engine.layout import FOLDER_NAMES
+from ..engine.formats import FORMATS
+from ..engine.layout import FOLDER_NAMES, check_key
 from ..engine.obtain import Trust
 from ..engine.platform import ARCHES, VirtualPackage
 from ..engine.request import DEFAULT_INDEX
@@ -34,6 +35,9 @@ NAMES = (
     "CONDA_PYPI_DEPENDENCY_RESOLVER",
     "CONDA_MIXED_DEPENDENCY_RESOLVER",
     "CONDA_DEFAULT_PYPI_SOURCE",
+    "CONDA_PREFERRED_FORMAT",
+    "CONDA_REMOTE_INSTALLER",
+    "CONDA_REMOTE_INSTALLER_DIRNAME",
     "CONDA_SYS_DEFAULT_PACKAGES",
     "CONDA_SYS_DEFAULT_GPU_PACKAGES",
     "CONDA_REMOTE_COMMANDS",
@@ -58,7 +62,9 @@ class Settings:
     """The configuration variables of `docs/reference/configuration.md`; ``secrets`` maps clean URLs to full ones.
 
     ``roots`` are those of environments, by kind of datastore, as far as they are known; ``folders`` the names there of
-    the folders ``packages`` and ``envs``.
+    the folders ``packages`` and ``envs``. ``preferred_format`` is that of conda packages in containers, empty for the
+    channel's; ``installer`` names the program that installs them there, in the folder ``installer_folder`` of the
+    store and with ``{arch}`` in it, empty for ours.
     """
 
     channels: tuple[str, ...]
@@ -68,6 +74,9 @@ class Settings:
     roots: Mapping[str, str]
     folders: Mapping[str, str]
     index: str
+    preferred_format: str
+    installer: str
+    installer_folder: str
     pypi: bool
     mixed: bool
     virtual: Mapping[str, tuple[VirtualPackage, ...]]
@@ -93,6 +102,11 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         envs_root=_folder("CONDA_ENVS_ROOT", values)
         or Path(platformdirs.user_cache_dir("metaflow-netflixext")) / "envs",
         index=strip_credentials(index) if index else DEFAULT_INDEX,
+        preferred_format=_format("CONDA_PREFERRED_FORMAT", values),
+        installer=_key(
+            "CONDA_REMOTE_INSTALLER", values, "the name of a file in the store, such as 'micromamba-{arch}'"
+        ),
+        installer_folder=_key("CONDA_REMOTE_INSTALLER_DIRNAME", values, "the name of a folder in the store"),
         pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values, ("uv", "none")) != "none",
         mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values, ("default", "none")) != "none",
         virtual=_virtual("CONDA_SYS_DEFAULT_PACKAGES", values, environ),
@@ -196,6 +210,20 @@ def _folders(values: Mapping[str, Any]) -> Mapping[str, str]:
             raise _bad(name, text, f"the name of one folder, of letters, digits, '_', '-' and '.', and none of {taken}")
         found[usual] = text
     return found
+
+
+def _format(name: str, values: Mapping[str, Any]) -> str:
+    found = _choice(name, values, ("none", *FORMATS))
+    return "" if found == "none" else found
+
+
+def _key(name: str, values: Mapping[str, Any], may_be: str) -> str:
+    """Return a key in the store, or a part of one; empty where nothing is said."""
+    text = _text(name, values)
+    try:
+        return check_key(text) if text else ""
+    except ExtensionError:
+        raise _bad(name, text, may_be) from None
 
 
 def _trust(name: str, values: Mapping[str, Any]) -> Trust:

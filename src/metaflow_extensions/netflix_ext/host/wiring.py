@@ -20,6 +20,7 @@ from ..engine.compiled import Compiler
 from ..engine.create import Creator
 from ..engine.errors import SettingError, ToolError
 from ..engine.events import Reporter
+from ..engine.formats import Formatter
 from ..engine.history import MANIFEST, ManifestFile
 from ..engine.ports import Archives, ByteCode, PypiSolver, Store
 from ..engine.renamed import renamed
@@ -113,6 +114,21 @@ class Wiring:
         box = Toolbox(store, index=self.settings.index, here=self.machine.arch(), installed=installed)
         return box.publish(arch, lambda: self.pypi_solver, self.archives, report)
 
+    @cached_property
+    def formatter(self) -> Formatter | None:
+        """What packs packages in the format that is preferred; None where none is, or nothing is shared."""
+        from ..adapters.transmute import PackageHandling
+
+        if not self.settings.preferred_format or self.catalog.shared is None:
+            return None
+        return Formatter(
+            preferred=self.settings.preferred_format,
+            local=self._store,
+            shared=self.catalog.shared,
+            files=self.archives,
+            transmuter=PackageHandling(),
+        )
+
     def compiler(self, store: Store, python: Callable[[str], Path | None]) -> Compiler:
         """Return what makes byte code that travels; *python* finds an interpreter for a Python minor."""
         from ..adapters.bytecode_archives import KeptByteCode
@@ -198,9 +214,9 @@ def pypi_names() -> Mapping[str, str]:
 
 
 class ContainerParts:
-    """What creates prefixes below *root* in a container, where *tools* holds py-rattler and uv."""
+    """What creates prefixes below *root* in a container; *tools* holds py-rattler and uv, *packages* is their cache."""
 
-    def __init__(self, tools: Path, root: Path, byte_code: ByteCode) -> None:
+    def __init__(self, tools: Path, root: Path, packages: Path, byte_code: ByteCode) -> None:
         from ..adapters.activation import ShellActivator
         from ..adapters.archives import KeptArchives
         from ..adapters.http import HttpFetcher
@@ -211,7 +227,7 @@ class ContainerParts:
         self._worker = Worker(folders=[tools])
         self.creator = Creator(
             prefixes=PrefixFolder(root),
-            conda=RattlerInstaller(self._worker, packages=root / ".packages", validation="skip", checked=True),
+            conda=RattlerInstaller(self._worker, packages=packages, validation="skip", checked=True),
             wheels=UvInstaller(program=str(tools / "bin" / "uv")),
             archives=KeptArchives(root / ".fetched", (), HttpFetcher()),
             activator=ShellActivator(),

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from ..engine import cache as caching
 from ..engine import create as creation
+from ..engine import formats
 from ..engine import obtain as obtaining
 from ..engine.catalog import Catalog
 from ..engine.errors import CreateError, ExtensionError, ResolveError, unwritable
@@ -120,6 +121,8 @@ class Workbench:
             try:
                 with self.background.interruptible(), self.report.live():
                     caching.cache(missing, store, self.wiring.archives, self.report, title=title)
+                    if self.wiring.formatter is not None:
+                        formats.forms(missing, self.wiring.formatter, self.report)
             except OSError as error:
                 raise unwritable("", error) from error
             for environment in missing:

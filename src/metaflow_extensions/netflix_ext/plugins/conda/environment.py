@@ -62,10 +62,12 @@ class CondaEnvironment(MetaflowEnvironment):
 
     def add_to_package(self) -> list[tuple[str, str, ContentType]]:
         """Put the resolved environments of this flow into the code package: one file, the same bytes for the same."""
-        ids = sorted({tuple(step["id"]) for step in self.steps.values() if step["id"]})
-        arches = sorted({step["arch"] for step in self.steps.values() if remote.is_remote(step)})
+        away = [step for step in self.steps.values() if remote.is_remote(step)]
+        ids, remote_ids = (
+            sorted({tuple(one["id"]) for one in steps if one["id"]}) for steps in (self.steps.values(), away)
+        )
         with compat.user_errors():
-            path = self.service.package_file(ids, arches)
+            path = self.service.package_file(ids, remote_ids, sorted({step["arch"] for step in away}))
         return [(path, flow.PACKAGE_FILE, ContentType.OTHER_CONTENT)] if path else []
 
     def pylint_config(self) -> list[str]:
