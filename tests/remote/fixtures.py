@@ -32,6 +32,12 @@ def remote_root() -> MakeRoot:
 
 
 @pytest.fixture
+def bare(remote_root: MakeRoot) -> Container:
+    """A root with nothing put in, and no network."""
+    return Container(root=remote_root("bookworm", "none"))
+
+
+@pytest.fixture
 def s3_only(s3_server: StoreServer, remote_root: MakeRoot) -> Iterator[Network]:
     """A network in which the S3 server is all there is."""
     try:
