@@ -25,7 +25,7 @@ import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Iterable, Mapping, Sequence
 
 from ..adapters.rattler_cache import is_unpacked
 from ..engine import compiled
@@ -105,48 +105,53 @@ class Container:
         installer = document.get("installer", {}).get(arch)
         if installer is None:
             _check_python()
-        wanted = ("uv",) * bool(environment.pypi) if installer else _tools_for(environment)
-        tools = [tool for tool in document["tools"][arch] if tool["name"] in wanted]
+        # uv is large, and puts wheels in place at the end.
+        last = [tool for tool in document["tools"][arch] if tool["name"] == "uv" and environment.pypi]
+        first = [tool for tool in document["tools"][arch] if tool["name"] != "uv" and not installer]
         forms = document.get("formats", {})
         byte_code = TravelledByteCode(os.path.join(self._folder, "bytecode"))
-        self.say(f"Fetching {len(environment.packages)} packages, and {len(tools)} tools to install them ...")
+        count = len(first) + len(last)
+        self.say(f"Fetching {len(environment.packages)} packages, and {count} tools to install them ...")
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-            unpacked = [pool.submit(self._tool, tool) for tool in tools]
-            program = pool.submit(self._installer, installer) if installer else None
+            # What links needs time to start: it has the network for itself first.
+            tools = {tool["name"]: pool.submit(self._tool, tool) for tool in first}
+            stage = self._stage(root, byte_code, tools) if not installer else None
+            uv = [pool.submit(self._tool, tool) for tool in last]
             packages = [pool.submit(self._package, item, environment.stored, forms) for item in environment.packages]
             byte_codes = [
                 pool.submit(self._byte_code, byte_code, environment.cache_tag, digest, sha256)
                 for digest, sha256 in self._compiled(environment, document).items()
             ]
-            _settle(unpacked)
-            stage = self._stage(root, byte_code, program.result() if program else "")
-            _settle([*packages, *byte_codes])
+            if stage is None:
+                stage = self._installer(installer, root, byte_code)
+            _settle([*uv, *packages, *byte_codes])
         self.say(f"Fetched {self._bytes / 1e6:.1f} MB")
         found: dict[str, str] = stage.create(_of(environment, [future.result() for future in packages]))
         self.say(f"Created the environment: {len(environment.packages)} packages")
         shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)
         return found
 
-    def _stage(self, root: str, byte_code: TravelledByteCode, program: str) -> Any:
-        """Return what creates prefixes: `stage.Stage`, or with *program* what looks like it."""
-        tools = os.path.join(self._folder, "tools")
-        if program:
-            uv = os.path.join(tools, "bin", "uv")
-            return Installer(program, uv, root, os.path.join(self._folder, "scratch"), byte_code)
-        sys.path.append(tools)
+    def _stage(self, root: str, byte_code: TravelledByteCode, tools: Mapping[str, Future[None]]) -> Any:
+        """Return the `stage.Stage` that creates prefixes, once all of *tools* are there."""
+        folder = os.path.join(self._folder, "tools")
+        # py-rattler, the largest, runs in another process: this one loads all else while that is fetched.
+        _settle([found for name, found in tools.items() if name != "py-rattler"])
+        sys.path.append(folder)
         from .stage import Stage
 
-        return Stage(tools, root, self._packages, byte_code)
+        _settle(tools.values())
+        return Stage(folder, root, self._packages, byte_code)
 
-    def _installer(self, installer: Mapping[str, str]) -> str:
-        """Return the program that installs conda packages in place of our tools."""
+    def _installer(self, installer: Mapping[str, str], root: str, byte_code: TravelledByteCode) -> Installer:
+        """Return what creates prefixes by the program that is configured to."""
         path = self._fetch(installer["key"], installer["sha256"], "installer")
         if path is None:
             raise StoreError(
                 f"the installer '{self._store.where(installer['key'])}' is not there any more", "put it there again"
             )
         os.chmod(path, 0o755)  # noqa: S103 - a program that is run
-        return path
+        uv = os.path.join(self._folder, "tools", "bin", "uv")
+        return Installer(path, uv, root, os.path.join(self._folder, "scratch"), byte_code)
 
     def _compiled(self, environment: ResolvedEnvironment, document: Mapping[str, Any]) -> Listing:
         """Return the byte code that there is for *environment*: as the code package says, else as the store does."""
@@ -235,7 +240,7 @@ class Container:
         return str(path)
 
 
-def _settle(futures: list[Future[Any]]) -> None:
+def _settle(futures: Iterable[Future[Any]]) -> None:
     for future in futures:
         future.result()
 
@@ -259,11 +264,6 @@ def _shared_packages() -> str | None:
     first = os.environ.get("CONDA_PKGS_DIRS", "").split(",")[0].strip()
     chosen = _writable(first)
     return os.path.join(chosen, ".metaflow") if chosen else None
-
-
-def _tools_for(environment: ResolvedEnvironment) -> tuple[str, ...]:
-    """Return the names of the tools that create *environment*: uv is large, and puts wheels in place."""
-    return ("py-rattler", "packaging", "platformdirs", *(("uv",) if environment.pypi else ()))
 
 
 def _url(path: str) -> str:
