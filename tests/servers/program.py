@@ -18,6 +18,9 @@ import pytest
 
 _PATIENCE_SECONDS = 30.0
 _GRACE_SECONDS = 3.0
+_PORTS = range(12_000, 22_000)
+_BLOCK = 8  # the first port of a block is who has the others
+_CLAIMS: list[socket.socket] = []
 
 
 class AbsentError(Exception):
@@ -99,25 +102,43 @@ def listens(port: int) -> bool:
 
 
 def free_port() -> int:
-    """Return a port of loopback that nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port of loopback that nobody uses, and that no other test process takes while this one runs."""
+    return free_ports(1, 0)
 
 
 def free_ports(count: int, apart: int) -> int:
-    """Return the first of *count* ports in a row that nobody uses, neither them nor those *apart* above."""
+    """Return the first of *count* ports in a row that nobody uses, neither them nor those *apart* above.
+
+    Test processes that run at the same time never get the same: each keeps the port below its own bound, which no
+    second process can bind. All are below those that systems give to who asks for any.
+    """
+    if count >= _BLOCK:
+        raise ValueError(f"at most {_BLOCK - 1} ports in a row")
     for _ in range(200):
-        first = random.randrange(12_000, 22_000 - count)
+        claim = _bound(random.randrange(_PORTS.start, _PORTS.stop, _BLOCK))
+        if claim is None:
+            continue
+        first = int(claim.getsockname()[1]) + 1
         if all(_bindable(port) for offset in (0, apart) for port in range(first + offset, first + offset + count)):
+            _CLAIMS.append(claim)
             return first
+        claim.close()
     raise RuntimeError("no free ports were found")
 
 
 def _bindable(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-    return True
+    found = _bound(port)
+    if found is not None:
+        found.close()
+    return found is not None
+
+
+def _bound(port: int) -> socket.socket | None:
+    """Return a socket bound to *port* of loopback, or None where that cannot be."""
+    probe = socket.socket()
+    try:
+        probe.bind(("127.0.0.1", port))
+    except OSError:
+        probe.close()
+        return None
+    return probe
