@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,6 +11,7 @@ import pytest
 
 from tests.project import FLOWS, Project
 from tests.refusal import CLICK, ONE, check_refusal, half_made, refused
+from tests.settled import settled
 
 pytestmark = pytest.mark.slow
 
@@ -151,10 +151,7 @@ def test_a_folder_of_somebody_else(fresh: Project) -> None:
     """A folder without our marker in a prefix's place is left alone; once it is moved, the same command works."""
     fresh.run(FLOWS / "one.py", variables={"SPEC": CLICK})
     prefix = next(fresh.envs.glob("metaflow_*"))
-    # Its byte code is still being made.
-    limit = time.monotonic() + 30
-    while not (prefix / ".metaflowenv-bytecode").exists() and time.monotonic() < limit:
-        time.sleep(0.05)
+    settled(prefix)
     prefix.rename(fresh.root / "aside")
     prefix.mkdir()
     (prefix / "precious").write_text("mine")

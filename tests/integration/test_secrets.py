@@ -17,6 +17,7 @@ import pytest
 from tests.channel import Rule, Server, serve
 from tests.project import Project, project_at
 from tests.refusal import ONE, check_refusal
+from tests.settled import settled
 
 pytestmark = pytest.mark.slow
 
@@ -117,6 +118,8 @@ def test_credentials_are_used_and_written_nowhere(closed: Project, private: Serv
     assert any("rattler_worker" in line for line in seen)
     assert not [line for line in seen if SECRET in line or BASIC in line]
     script.unlink()
+    for prefix in closed.envs.glob("metaflow_*"):
+        settled(prefix)
     assert holders(tmp_path, (SECRET, BASIC)) == []
 
 
