@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.project import FLOWS, Finished, Project
-from tests.refusal import check_refusal, half_made
+from tests.refusal import CLICK, ONE, check_refusal, half_made
 
 pytestmark = pytest.mark.slow
 
@@ -32,13 +33,35 @@ def created(project: Project, *words: str, **variables: str) -> dict[str, Any]:
     return answer
 
 
+# By source, version and alias: what `resolve` left in the catalog, and what it told.
+_RESOLVED: dict[tuple[str, str, str], tuple[dict[Path, bytes], dict[str, Any]]] = {}
+
+
 def resolve(project: Project, version: str, alias: str) -> dict[str, Any]:
+    """Let an environment with a name be in the catalog of *project*, resolved by the command once for all tests."""
+    key = (project.variables["METAFLOW_CONDA_CHANNELS"], version, alias)
+    if key not in _RESOLVED:
+        with tempfile.TemporaryDirectory() as folder:
+            root = Path(folder)
+            variables = {"METAFLOW_DATASTORE_SYSROOT_LOCAL": folder, "METAFLOW_HOME": str(root / "home")}
+            _RESOLVED[key] = _resolved(Project(root, {**project.variables, **variables}), version, alias)
+    files, environment = _RESOLVED[key]
+    project.write("requirements.txt", f"python==3.11\nitsdangerous=={version}\n")
+    for path, content in files.items():
+        (project.catalog / path).parent.mkdir(parents=True, exist_ok=True)
+        (project.catalog / path).write_bytes(content)
+    return environment
+
+
+def _resolved(project: Project, version: str, alias: str) -> tuple[dict[Path, bytes], dict[str, Any]]:
     project.write("requirements.txt", f"python==3.11\nitsdangerous=={version}\n")
     words = ("environment", "resolve", "--json", "-r", "requirements.txt", "--alias", alias)
     done = project.metaflow(*words)
     assert done.returncode == 0, done.output
-    environment: dict[str, Any] = json.loads(done.stdout)["environments"][0]["environment"]
-    return environment
+    files = {
+        path.relative_to(project.catalog): path.read_bytes() for path in project.catalog.rglob("*") if path.is_file()
+    }
+    return files, json.loads(done.stdout)["environments"][0]["environment"]
 
 
 def imported(python: str) -> str:
@@ -170,8 +193,8 @@ def test_beside_the_code_of_a_task(fresh: Project, tmp_path: Path) -> None:
 
 def test_beside_metaflow_alone(fresh: Project, tmp_path: Path) -> None:
     """Of a task without a code package, and of an alias, the folder gets Metaflow; the command says why."""
-    fresh.run(FLOWS / "three.py")
-    run = fresh.latest("ThreeFlow", "run.pathspec")
+    fresh.run(ONE, variables={"SPEC": CLICK})
+    run = fresh.latest("OneFlow", "run.pathspec")
     done = create(fresh, "--pathspec", f"{run}/start", "--into-dir", str(tmp_path / "one"))
     assert done.returncode == 0, done.output
     assert "METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE=1" in done.stderr
@@ -293,8 +316,8 @@ def test_no_ipykernel_to_be_had(fresh: Project) -> None:
 @pytest.mark.network
 def test_metaflow_of_another_version(fresh: Project, tmp_path: Path) -> None:
     """A task that ran with another Metaflow gets that one, from the default index; one that is not there is named."""
-    fresh.run(FLOWS / "three.py")
-    run = fresh.latest("ThreeFlow", "run.pathspec")
+    fresh.run(ONE, variables={"SPEC": CLICK})
+    run = fresh.latest("OneFlow", "run.pathspec")
     kept = list(fresh.root.glob(f".metaflow/{run}/start/*/_meta/*metaflow_version*.json"))
 
     def recorded(version: str) -> Finished:

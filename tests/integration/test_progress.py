@@ -51,8 +51,10 @@ def test_live_rows_on_a_terminal(fresh: Project) -> None:
 
 def test_quiet_says_nothing(fresh: Project) -> None:
     """Under --quiet no line of ours is printed."""
-    done = fresh.command(str(FLOWS / "three.py"), "--quiet", "--environment=conda", "run")
+    variables = {"SPEC": "[conda(libraries={'click': ''}), pypi(packages={'itsdangerous': ''})]"}
+    done = fresh.command(str(FLOWS / "one.py"), "--quiet", "--environment=conda", "run", variables=variables)
 
     assert done.returncode == 0, done.output
+    assert len(list(fresh.envs.glob("metaflow_*"))) == 1
     assert "Resolving" not in done.output
     assert "Creating" not in done.output
