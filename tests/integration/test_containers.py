@@ -1,18 +1,24 @@
-"""Flows whose steps run in containers: Metaflow's own commands, unchanged, in clean roots with the store alone in reach."""
+"""Flows whose steps run in containers: Metaflow's own commands, unchanged, in clean roots that reach a store alone."""
 
 from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.channel import Server
 from tests.project import FLOWS, Project, somebody, store_python
 from tests.remote import Container
-from tests.remote.fixtures import remote_root, s3_container, s3_only
+from tests.remote.capture import airflow_commands, step_functions, step_functions_commands
+from tests.remote.cluster import cluster
+from tests.remote.fixtures import MakeRoot, remote_root, s3_container, s3_only
 from tests.remote.reading import read
 from tests.remote.replay import Played, deploy, replay
 from tests.servers import StoreServer
@@ -20,6 +26,7 @@ from tests.servers import StoreServer
 __all__ = ["remote_root", "s3_container", "s3_only"]
 pytestmark = pytest.mark.slow
 
+ENV = FLOWS / "remote_env.py"
 CONTAINED = FLOWS / "contained.py"
 BOOTSTRAPPED = re.compile(r"\[ *(\d+\.\d) s\] Environment bootstrapped")
 
@@ -72,3 +79,149 @@ def test_a_workflow_in_clean_roots(ada: Project, s3_server: StoreServer, s3_cont
     assert [bool(BOOTSTRAPPED.search(task.output)) for task in played.tasks] == [
         task.step != "join" for task in played.tasks
     ]
+
+
+def saw(project: Project, played: Played) -> dict[str, Any]:
+    found = read(project, played, "{name: run['start'].task[name].data for name in ('saw', 'cached', 'prefix')}")
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["kubernetes", "batch"])
+def test_a_run_with_its_steps_elsewhere(kind: str, ada: Project, s3_container: Container, tmp_path: Path) -> None:
+    """The job of `run --with kubernetes` or `batch` is Metaflow's own, and its step runs in its environment."""
+    words = ("--environment=conda", "--datastore=s3", "--metadata=local", "run", "--with", kind)
+    with cluster(tmp_path, s3_container) as machine:
+        done = ada.command(str(ENV), *words, variables=machine.variables)
+
+    assert done.returncode == 0, done.output
+    assert ada.latest("EnvFlow", "run['start'].task['saw'].data") == ["click", "itsdangerous", store_python()]
+    recorded = ada.latest("EnvFlow", "[run[s].task.metadata_dict['conda_env_id'] for s in ('start', 'end')]")
+    assert isinstance(recorded, list)
+    assert json.loads(recorded[0])[2] == "linux-64"
+    assert recorded[1] == ""
+    assert BOOTSTRAPPED.search(done.output)
+
+
+def test_what_other_schedulers_are_given(ada: Project, s3_container: Container, tmp_path: Path) -> None:
+    """Step Functions and Airflow get the same commands, with the values quoted; a disabled step gets none of them."""
+    with cluster(tmp_path, s3_container, parallel=0) as machine:
+        states = step_functions_commands(step_functions(ada, machine, ENV, "--environment=conda"))
+        graph = airflow_commands(ada, machine, ENV, "--environment=conda", "--with", "kubernetes")
+    for commands in (states, graph):
+        text = " ".join(commands["start"])
+        assert re.search(
+            r"conda\.bootstrap start s3 s3://\S+/conda_env linux-64 id=[0-9a-f]{40}:[0-9a-f]{40}:linux-64", text
+        )
+        assert "&& . ./.mf_conda/activate && " in text
+        assert "$CONDA_PREFIX/bin/python" in text
+        assert "bootstrap" not in " ".join(commands["end"])
+
+
+def test_byte_code_and_prefixes_are_there_already(ada: Project, s3_container: Container, tmp_path: Path) -> None:
+    """Modules come with their byte code; on a volume, the second task finds the prefix and fetches nothing."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    # The configuration of who deploys reaches the container: the volume is mounted where that says.
+    shared = replace(s3_container, folders={str(ada.envs): volume})
+    workflow = deploy(ada, ENV, "--environment=conda")
+
+    first, second = (replay(workflow, shared) for _ in range(2))
+
+    assert first.succeeded, first.output
+    assert second.succeeded, second.output
+    found = saw(ada, first)
+    assert found["cached"] == [True, True]
+    assert "The environment is there already" not in first.output
+    assert "The environment is there already: " + found["prefix"] in second.output
+    assert "Fetch" not in second.of("start")[0].output
+
+
+@contextmanager
+def changed(store: MetaflowStore, key: str, data: bytes) -> Iterator[None]:
+    """Let the store have other bytes under *key*."""
+    before = store.get(key)
+    assert before is not None
+    store.put(key, data, overwrite=True)
+    yield
+    store.put(key, before, overwrite=True)
+
+
+def test_faults_in_a_container(
+    ada: Project, s3_server: StoreServer, s3_container: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Each fault is one message that names what it is about; a task that was killed is simply run again."""
+    s3_server.use(monkeypatch)
+    workflow = deploy(ada, ENV, "--environment=conda")
+    store = MetaflowStore("s3", f"{s3_server.root}/{tmp_path.name}/conda_env")
+
+    def failed(container: Container = s3_container) -> str:
+        played = replay(workflow, container)
+        assert [(task.step, task.status) for task in played.tasks] == [("start", 1)], played.output
+        return played.output
+
+    wheel = of(store, "packages/", "itsdangerous")
+    with changed(store, wheel, b"something else"):
+        said = failed()
+    assert f"'{store.where(wheel)}' is not the file that was resolved: expected" in said
+    assert "Traceback" not in said
+    code = next(key for key in below(store, "bytecode/") if key.endswith(".zip"))
+    with changed(store, code, b"something else"):
+        played = replay(workflow, s3_container)
+        assert played.succeeded, played.output
+        assert f"Warning: '{store.where(code)}' is not the file that was resolved" in played.output
+    # Metaflow's own programs, which write the logs, have no room either.
+    assert "No space left on device" in failed(replace(s3_container, disk="120m"))
+
+    killed = replay(workflow, s3_container, kill_at={"start": "Fetching"})
+    assert [task.status for task in killed.tasks] == [137]
+    assert replay(workflow, s3_container).succeeded
+
+
+def test_a_python_that_is_too_old(ada: Project, s3_container: Container, remote_root: MakeRoot) -> None:
+    """It is told which one the container has, which the tools need, and what else would do."""
+    workflow = deploy(ada, ENV, "--environment=conda")
+
+    played = replay(workflow, replace(s3_container, root=remote_root("bullseye")))
+
+    assert not played.succeeded
+    assert "the Python of this container is 3.9, and the tools that create environments need 3.10" in played.output
+    assert "METAFLOW_CONDA_REMOTE_INSTALLER" in played.output
+
+
+def test_another_installer(
+    ada: Project, s3_server: StoreServer, s3_container: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A program of the user's makes the prefix, from packages in the format that it needs, and uv adds the wheels."""
+    s3_server.use(monkeypatch)
+    store = MetaflowStore("s3", f"{s3_server.root}/{tmp_path.name}/conda_env")
+    store.put("installers/mamba-linux-64", (Path(__file__).parent / "installer.py").read_bytes())
+    ada.variables.update(
+        METAFLOW_CONDA_REMOTE_INSTALLER="mamba-{arch}",
+        METAFLOW_CONDA_REMOTE_INSTALLER_DIRNAME="installers",
+        METAFLOW_CONDA_PREFERRED_FORMAT=".tar.bz2",
+    )
+    workflow = deploy(ada, ENV, "--environment=conda")
+
+    played = replay(workflow, s3_container)
+
+    assert played.succeeded, played.output
+    assert saw(ada, played)["saw"] == ["click", "itsdangerous", store_python()]
+    store.put("installers/mamba-linux-64", b"another", overwrite=True)
+    played = replay(workflow, s3_container)
+    assert "installers/mamba-linux-64' is not the file that was resolved" in played.output
+
+
+def below(store: MetaflowStore, folder: str) -> Iterator[str]:
+    """Yield all keys below *folder*."""
+    for key in store.list(folder):
+        if key.endswith("/"):
+            yield from below(store, key)
+        else:
+            yield key
+
+
+def of(store: MetaflowStore, folder: str, name: str) -> str:
+    """Return the key of the one file below *folder* whose name begins with *name*."""
+    (found,) = [key for key in below(store, folder) if key.rpartition("/")[2].startswith(name)]
+    return found

@@ -14,7 +14,7 @@ def seen():
     path = os.environ["PATH"].split(os.pathsep)[0]
     prefix = os.path.dirname(os.path.dirname(sys.executable))
     return {
-        "python": "%d.%d" % sys.version_info[:2],
+        "python": f"{sys.version_info[0]}.{sys.version_info[1]}",
         "inside": sys.prefix == prefix == os.path.dirname(path) == os.environ.get("CONDA_PREFIX"),
         "id": json.loads(os.environ.get("_METAFLOW_CONDA_ENV") or "null"),
     }

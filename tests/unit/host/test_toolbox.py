@@ -46,6 +46,19 @@ def test_what_is_installed_is_published_once(tmp_path: Path) -> None:
     assert report.tasks == [("Publishing the tools that containers for linux-64 need", "")]
 
 
+def test_a_tool_that_was_removed_is_put_back(tmp_path: Path) -> None:
+    """Where the store has lost one of them, all are published again."""
+    store = MemoryStore()
+    tools = box(store).publish("linux-64", nobody, FakeArchives(web=tmp_path), Recorder())
+    listed = next(iter(store.list("tools/linux-64/")))
+    other = MemoryStore()
+    other.put(listed, store.get(listed) or b"")
+
+    assert box(other).publish("linux-64", nobody, FakeArchives(web=tmp_path), Recorder()) == tools
+    keys = {tool_key(tool["name"], tool["sha256"], tool["file"]) for tool in tools}
+    assert other.present(keys) == keys
+
+
 def test_for_another_platform_the_index_is_asked(tmp_path: Path) -> None:
     """Of each tool the very version that is installed here, for that platform and the oldest Python that will do."""
     store, solver, archives = MemoryStore(), FakePypiSolver(), FakeArchives(web=tmp_path)

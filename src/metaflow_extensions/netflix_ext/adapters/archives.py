@@ -62,8 +62,9 @@ class KeptArchives:
         """
         path, algorithm, expected = self._place(package)
         for key, store in ((check_key(key), store) for store in self._stores for key in keys):
-            aside = path.with_name(f".{secrets.token_hex(8)}")
-            aside.parent.mkdir(parents=True, exist_ok=True)
+            # Its own folder is made when there is something to put into it.
+            aside = self._folder / f".{secrets.token_hex(8)}"
+            self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 if store.copy(key, aside):
                     found = _digest(aside, algorithm)
@@ -73,13 +74,12 @@ class KeptArchives:
                             f"{expected}, found {found}",
                             _HINT,
                         )
+                    path.parent.mkdir(exist_ok=True)
                     os.replace(aside, path)
                     return path
             finally:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(aside)
-        with contextlib.suppress(OSError):
-            path.parent.rmdir()
         return None
 
     def fetched(
@@ -113,7 +113,11 @@ class KeptArchives:
                 return
             mark.touch()
             for folder in self._folder.iterdir():
-                if folder.is_dir() and all(now - file.stat().st_mtime > _KEPT_SECONDS for file in folder.iterdir()):
+                if (
+                    folder.is_dir()
+                    and not folder.name.startswith(".")
+                    and all(now - file.stat().st_mtime > _KEPT_SECONDS for file in folder.iterdir())
+                ):
                     shutil.rmtree(folder, ignore_errors=True)
 
 

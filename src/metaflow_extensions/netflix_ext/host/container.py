@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping, Sequence
 from ..adapters.rattler_cache import is_unpacked
 from ..engine import compiled
 from ..engine.alias import fill
-from ..engine.errors import CreateError, PackageError, StoreError
+from ..engine.errors import CreateError, PackageError, StoreError, unwritable
 from ..engine.identity import EnvID, parse_env_id
 from ..engine.layout import FOLDER_NAMES, byte_code_key, package_keys, tool_key
 from ..engine.package import CondaPackage, PypiPackage
@@ -326,6 +326,9 @@ def main(arguments: list[str]) -> int:
     """
     try:
         _prepare(*arguments)
+    except OSError as error:
+        sys.stderr.write(compat.told(unwritable("", error)) + "\n")
+        return 1
     except Exception as error:
         sys.stderr.write(compat.told(error) + "\n")
         return 1
