@@ -13,7 +13,7 @@ import pytest
 from metaflow_extensions.netflix_ext.adapters.folder import FolderStore
 from metaflow_extensions.netflix_ext.engine.alias import Alias
 from metaflow_extensions.netflix_ext.engine.catalog import Catalog, Pointer
-from metaflow_extensions.netflix_ext.engine.layout import alias_key, environment_key, latest_key
+from metaflow_extensions.netflix_ext.engine.layout import alias_key, environment_key, latest_key, package_keys
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from tests.fakes import conda_package, resolved, wheel
 from tests.project import FLOWS, Finished, Project
@@ -274,6 +274,8 @@ def test_alias(fresh: Project, local: Catalog, shared: Catalog) -> None:
     """A name is given for each platform; the shared store gets the environment first; tags that move, move."""
     Catalog(FolderStore(fresh.catalog)).add(OLD)
     Catalog(FolderStore(fresh.catalog)).add(MAC)
+    for package in (package for item in (OLD, MAC, NEW) for package in item.packages):
+        shared.store.put(package_keys(package, {})[-1], b"stored before")
 
     done = environment(fresh, "alias", "aaaa", "team/both")
     assert done.returncode == 0, done.output
