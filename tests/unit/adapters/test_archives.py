@@ -126,6 +126,7 @@ def test_what_nobody_uses_goes(tmp_path: Path) -> None:
     month = time.time() - 32 * 24 * 3600
     for path in (old, used):
         os.utime(path, (month, month))
+        os.utime(path.parent, (month, month))
     assert some.here(WHEEL) == used  # which counts as use
 
     other = replace(wheel("other"), sha256=WHEEL.sha256)
@@ -133,6 +134,17 @@ def test_what_nobody_uses_goes(tmp_path: Path) -> None:
 
     assert not old.exists()
     assert used.exists()
+
+
+def test_a_folder_that_waits_for_its_file_stays(tmp_path: Path) -> None:
+    """While one package arrives, the first look at what is old leaves its folder, which holds nothing yet, alone."""
+    some = KeptArchives(tmp_path, (), FakeFetcher())
+    waiting = tmp_path / f"sha256-{'0' * 64}"
+    waiting.mkdir()
+
+    some.fetched(CONDA)
+
+    assert waiting.is_dir()
 
 
 def test_names_do_not_lead_out(tmp_path: Path) -> None:

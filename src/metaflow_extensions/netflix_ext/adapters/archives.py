@@ -113,10 +113,11 @@ class KeptArchives:
                 return
             mark.touch()
             for folder in self._folder.iterdir():
+                # The folder's own time too: one that is still empty was made a moment ago, for a file that is coming.
                 if (
                     folder.is_dir()
                     and not folder.name.startswith(".")
-                    and all(now - file.stat().st_mtime > _KEPT_SECONDS for file in folder.iterdir())
+                    and all(now - path.stat().st_mtime > _KEPT_SECONDS for path in (folder, *folder.iterdir()))
                 ):
                     shutil.rmtree(folder, ignore_errors=True)
 
