@@ -28,6 +28,7 @@ pytestmark = pytest.mark.slow
 
 ENV = FLOWS / "remote_env.py"
 CONTAINED = FLOWS / "contained.py"
+LAUNCHING = FLOWS / "launching.py"
 BOOTSTRAPPED = re.compile(r"\[ *(\d+\.\d) s\] Environment bootstrapped")
 
 
@@ -101,6 +102,19 @@ def test_a_run_with_its_steps_elsewhere(kind: str, ada: Project, s3_container: C
     assert json.loads(recorded[0])[2] == "linux-64"
     assert recorded[1] == ""
     assert BOOTSTRAPPED.search(done.output)
+
+
+def test_a_flow_that_a_task_launches(ada: Project, s3_container: Container) -> None:
+    """A step in a container launches a flow whose environments are known: the container's Python creates them."""
+    ada.variables["METAFLOW_CONDA_USE_REMOTE_LATEST"] = ":any:"
+    done = ada.command(str(ENV), "--environment=conda", "--datastore=s3", "environment", "resolve")
+    assert done.returncode == 0, done.output
+    workflow = deploy(ada, LAUNCHING, "--environment=conda")
+
+    played = replay(workflow, s3_container)
+
+    assert played.succeeded, played.output
+    assert last_artifacts(ada, played, "inner") == {"inner": ["click", "itsdangerous", store_python()]}
 
 
 def test_what_other_schedulers_are_given(ada: Project, s3_container: Container, tmp_path: Path) -> None:

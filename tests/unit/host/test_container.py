@@ -6,19 +6,17 @@ import hashlib
 import json
 import subprocess
 import sys
-import zipfile
 from dataclasses import replace
-from io import BytesIO
 from pathlib import Path
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 import pytest
 
-from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError, StoreError
-from metaflow_extensions.netflix_ext.engine.layout import package_key, tool_key
+from metaflow_extensions.netflix_ext.engine.errors import StoreError
+from metaflow_extensions.netflix_ext.engine.layout import package_key
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
-from metaflow_extensions.netflix_ext.host import compat, container
+from metaflow_extensions.netflix_ext.host import compat
 from metaflow_extensions.netflix_ext.host.container import Container, activation, main
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.fakes import conda_package, resolved, wheel
@@ -29,39 +27,6 @@ ENVIRONMENT = resolved(pypi=[wheel("idna")])
 @pytest.fixture(name="store")
 def _store(tmp_path: Path) -> MetaflowStore:
     return MetaflowStore("local", str(tmp_path / "store"))
-
-
-def tool(store: MetaflowStore, members: dict[str, bytes]) -> dict[str, str]:
-    """Publish an archive and return what the code package tells of it."""
-    buffer = BytesIO()
-    with zipfile.ZipFile(buffer, "w") as archive:
-        for name, data in members.items():
-            archive.writestr(name, data)
-    sha256 = hashlib.sha256(buffer.getvalue()).hexdigest()
-    store.put(tool_key("uv", sha256, "uv.whl"), buffer.getvalue())
-    return {"name": "uv", "file": "uv.whl", "sha256": sha256}
-
-
-def test_a_tool_is_unpacked_with_its_program(tmp_path: Path, store: MetaflowStore) -> None:
-    """Modules land in the folder of tools, programs below bin, where they can be run; nothing else does."""
-    told = tool(store, {"uv/__init__.py": b"x = 1", "uv-1.data/scripts/uv": b"#!/bin/sh\necho it runs\n"})
-    Container(store, str(tmp_path / "work"))._tool(told)
-
-    tools = tmp_path / "work" / "tools"
-    assert (tools / "uv" / "__init__.py").read_bytes() == b"x = 1"
-    assert subprocess.run([tools / "bin" / "uv"], capture_output=True, check=True).stdout == b"it runs\n"
-    assert sorted(path.name for path in tools.iterdir()) == ["bin", "uv"]
-
-
-def test_a_tool_of_other_bytes_is_refused(tmp_path: Path, store: MetaflowStore) -> None:
-    """A tool that was changed in the store is not unpacked, and both hashes are told."""
-    told = tool(store, {"uv/__init__.py": b"x = 1"})
-    path = Path(store.root, tool_key("uv", told["sha256"], "uv.whl"))
-    path.write_bytes(path.read_bytes() + b"!")
-
-    with pytest.raises(PackageError, match=f"expected {told['sha256']}, got"):
-        Container(store, str(tmp_path / "work"))._tool(told)
-    assert not (tmp_path / "work" / "tools").exists()
 
 
 def file_of(package: CondaPackage | PypiPackage) -> bytes:
@@ -150,7 +115,7 @@ def test_a_shell_reads_what_activates(tmp_path: Path, monkeypatch: pytest.Monkey
     odd = "a 'b' \"c\" $HOME `x` \\ \n d"
     prefix = {"path": "/p q", "python": "/p q/bin/python", "variables": {"ODD": odd}}
     file = tmp_path / "activate"
-    file.write_text(activation(prefix, ENVIRONMENT.env_id))
+    file.write_text(activation(prefix, ENVIRONMENT.env_id, {"folder": "/the tools"}))
     program = f'. {file}; "{sys.executable}" -S -c "import json, os; print(json.dumps(dict(os.environ)))"'
 
     done = subprocess.run(["bash", "-c", program], capture_output=True, text=True, check=True)
@@ -160,14 +125,13 @@ def test_a_shell_reads_what_activates(tmp_path: Path, monkeypatch: pytest.Monkey
     assert json.loads(seen["_METAFLOW_CONDA_ENV"]) == list(ENVIRONMENT.env_id)
     assert seen["PYTHONPATH"] == "/some/where/.mf_code"
     assert seen["PATH"].startswith("/p q/bin:")
+    launcher = json.loads(seen["_METAFLOW_CONDA_LAUNCHER"])
+    assert (launcher["python"], launcher["root"], launcher["tools"]["folder"]) == (
+        sys.executable,
+        "/some/where",
+        "/the tools",
+    )
     assert "PYTHONHOME" not in seen
-
-
-def test_an_old_python_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the container's Python is too old for the tools, the message says which it is, and what would do."""
-    monkeypatch.setattr(container, "OLDEST", (9, 1))
-    with pytest.raises(CreateError, match=r"is 3\.\d+, and the tools that create environments need 9\.1"):
-        container._check_python()
 
 
 def test_failures_are_told_on_one_line_of_work(

@@ -15,7 +15,7 @@ from metaflow_extensions.netflix_ext.adapters.tool_wheels import installed
 from metaflow_extensions.netflix_ext.engine.errors import StoreError, ToolError
 from metaflow_extensions.netflix_ext.engine.layout import tool_key
 from metaflow_extensions.netflix_ext.host import toolbox
-from metaflow_extensions.netflix_ext.host.toolbox import TOOLS, Toolbox
+from metaflow_extensions.netflix_ext.host.toolbox import Toolbox, tools_needed
 from tests.fakes import FakeArchives, FakePypiSolver, Recorder
 
 
@@ -35,7 +35,7 @@ def test_what_is_installed_is_published_once(tmp_path: Path) -> None:
 
     tools = box(store).publish("linux-64", nobody, FakeArchives(web=tmp_path), report)
 
-    assert [tool["name"] for tool in tools] == list(TOOLS)
+    assert [tool["name"] for tool in tools] == tools_needed()
     for tool in tools:
         data = store.get(tool_key(tool["name"], tool["sha256"], tool["file"]))
         assert data is not None
@@ -44,6 +44,15 @@ def test_what_is_installed_is_published_once(tmp_path: Path) -> None:
     assert box(store).publish("linux-64", nobody, FakeArchives(), again) == tools
     assert again.tasks == []
     assert report.tasks == [("Publishing the tools that containers for linux-64 need", "")]
+
+
+def test_what_tools_need_is_among_them() -> None:
+    """Those that create environments come first; those that launch flows bring what they need."""
+    found = tools_needed()
+
+    assert found[:4] == ["py-rattler", "uv", "packaging", "platformdirs"]
+    assert {"rich", "pygments", "mdurl", "ruamel.yaml"} <= set(found)
+    assert len(found) == len(set(found))
 
 
 def test_a_tool_that_was_removed_is_put_back(tmp_path: Path) -> None:
@@ -80,7 +89,7 @@ def test_what_is_missing_or_damaged_is_told(monkeypatch: pytest.MonkeyPatch, tmp
     with pytest.raises(StoreError, match="not a list of tools"):
         box(store).publish("linux-64", nobody, FakeArchives(), Recorder())
 
-    monkeypatch.setattr(toolbox, "TOOLS", ("no-such-tool",))
+    monkeypatch.setattr(toolbox, "_LAUNCHING", ("no-such-tool",))
     with pytest.raises(ToolError, match="'no-such-tool' is not installed"):
         box(store).publish("linux-64", nobody, FakeArchives(), Recorder())
 

@@ -1,39 +1,53 @@
-"""One answer of the service for `delegate`: a JSON question on standard input, a JSON answer on standard output."""
+"""One answer of the service for `delegate`: a JSON question on standard input, a JSON answer on standard output.
+
+Imports on Python 3.7 (step side): a container may have one that is older than the service needs.
+"""
 
 from __future__ import annotations
 
+import importlib
 import json
 import sys
-from typing import Any
+from typing import Any, Mapping
 
 from ..engine.errors import ExtensionError
-from .service import Service
+from . import nested
 
 
 def main() -> None:
-    """Answer ``[method, arguments, datastore]``: ``{"result": ...}``, or ``{"error": class, "message", "hint"}``."""
-    what, arguments, datastore = json.load(sys.stdin)
-    service = Service(datastore)
+    """Answer ``[method, arguments, datastore, tools]``: ``{"result": ...}``, or ``{"error", "message", "hint"}``.
+
+    *tools* is what `nested.complete` is told in a container, else null.
+    """
+    what, arguments, datastore, tools = json.load(sys.stdin)
     try:
-        if what == "resolve":
-            result: Any = service.resolve(arguments[0], _echo)
-        elif what == "command":
-            result = service.command(arguments[0], arguments[1], arguments[2], _echo)
-        elif what == "fetch":
-            result = service.fetch(arguments[0])
-        elif what == "prefix":
-            result = service.prefix(arguments[0])
-        else:
-            result = service.package_file(*arguments)
+        answer = {"result": _result(what, arguments, datastore, tools)}
     except ExtensionError as error:
         answer = {"error": type(error).__name__, "message": error.message, "hint": error.hint}
-    else:
-        answer = {"result": result}
     json.dump(answer, sys.stdout)
 
 
+def _result(what: str, arguments: list[Any], datastore: str, tools: Mapping[str, Any] | None) -> Any:
+    if tools is not None:
+        nested.complete(tools)
+        importlib.invalidate_caches()
+    from .service import Service
+
+    service = Service(datastore)
+    if what == "resolve":
+        return service.resolve(arguments[0], _echo)
+    if what == "command":
+        return service.command(arguments[0], arguments[1], arguments[2], _echo)
+    if what == "fetch":
+        return service.fetch(arguments[0])
+    if what == "prefix":
+        return service.prefix(arguments[0])
+    return service.package_file(*arguments)
+
+
 def _echo(text: str, **_style: object) -> None:
-    print(text, file=sys.stderr, flush=True)
+    sys.stderr.write(text + "\n")
+    sys.stderr.flush()
 
 
 if __name__ == "__main__":

@@ -94,6 +94,13 @@ def storage(datastore: str, root: str) -> Any:
     return found(root)
 
 
+def version() -> str:
+    """Return the version of Metaflow, without those of its extensions; one that is not told gives the empty string."""
+    import metaflow
+
+    return str(metaflow.__version__ or "").partition("+")[0]
+
+
 def package_member(name: str) -> str | None:
     """Return the path of a file that we have put into the code package, in a task that runs from one; None without."""
     from metaflow.packaging_sys import ContentType, MetaflowCodeContent

@@ -13,15 +13,12 @@ it fetches the tools and the packages from the datastore, by their hashes. Stage
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
 import shutil
 import sys
-import threading
 import time
-import zipfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -30,26 +27,23 @@ from typing import TYPE_CHECKING, Any, Iterable, Mapping, Sequence
 from ..adapters.rattler_cache import is_unpacked
 from ..engine import compiled
 from ..engine.alias import fill
-from ..engine.errors import CreateError, PackageError, StoreError, unwritable
+from ..engine.errors import PackageError, StoreError, unwritable
 from ..engine.identity import EnvID, parse_env_id
-from ..engine.layout import FOLDER_NAMES, byte_code_key, package_keys, tool_key
+from ..engine.layout import byte_code_key, package_keys
 from ..engine.package import CondaPackage, PypiPackage
-from ..engine.renamed import renamed
 from ..engine.resolved import ResolvedEnvironment
-from . import compat, fetching, home
+from . import arrivals, compat, fetching, gate, home, nested
+from .arrivals import Arrivals
 from .flow import ENV_VARIABLE, PACKAGE_FILE
 from .installer import Installer, complete
-from .remote import ACTIVATE, FOLDER
-from .store import MetaflowStore
+from .remote import ACTIVATE, CREATION_TOOLS, FOLDER
 from .travelled import TravelledByteCode
 
 if TYPE_CHECKING:
     from ..engine.compiled import Listing
     from ..engine.ports import Store
 
-OLDEST = (3, 10)
 _WORKERS = 16
-_BLOCK = 1 << 20
 
 
 class Container:
@@ -59,9 +53,10 @@ class Container:
         self._store = store
         self._folder = folder
         self._begun = time.time()
-        self._bytes = 0
+        self._arrivals = Arrivals(store, os.path.join(folder, "archives"))
+        self._tools = os.path.join(folder, "tools")
         self._packages = os.path.join(folder, "packages")
-        self._lock = threading.Lock()
+        self._unpacked: list[str] = []
 
     def say(self, text: str) -> None:
         """Tell the log what goes on, and when."""
@@ -99,23 +94,29 @@ class Container:
             self.say(f"The environment is there already: {path}")
         return {"path": path, "python": os.path.join(path, "bin", "python"), "variables": variables}
 
+    def lacking(self, arch: str) -> dict[str, Any]:
+        """Return which tools are not here, and where they would be: see `nested.complete`."""
+        tools = [tool for tool in _document().get("tools", {}).get(arch, []) if tool["name"] not in self._unpacked]
+        return {"folder": self._tools, "tools": tools}
+
     def _create(self, environment: ResolvedEnvironment, document: Mapping[str, Any], root: str) -> dict[str, str]:
         """Return the activation variables of the prefix of *environment* below *root*, made now."""
         arch = environment.env_id.arch
         installer = document.get("installer", {}).get(arch)
         if installer is None:
-            _check_python()
+            nested.check_python()
         # uv is large, and puts wheels in place at the end.
-        last = [tool for tool in document["tools"][arch] if tool["name"] == "uv" and environment.pypi]
-        first = [tool for tool in document["tools"][arch] if tool["name"] != "uv" and not installer]
+        tools = [tool for tool in document["tools"][arch] if tool["name"] in CREATION_TOOLS]
+        last = [tool for tool in tools if tool["name"] == "uv" and environment.pypi]
+        first = [tool for tool in tools if tool["name"] != "uv" and not installer]
         forms = document.get("formats", {})
         byte_code = TravelledByteCode(os.path.join(self._folder, "bytecode"))
         count = len(first) + len(last)
         self.say(f"Fetching {len(environment.packages)} packages, and {count} tools to install them ...")
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
             # What links needs time to start: it has the network for itself first.
-            tools = {tool["name"]: pool.submit(self._tool, tool) for tool in first}
-            stage = self._stage(root, byte_code, tools) if not installer else None
+            linking = {tool["name"]: pool.submit(self._tool, tool) for tool in first}
+            stage = self._stage(root, byte_code, linking) if not installer else None
             uv = [pool.submit(self._tool, tool) for tool in last]
             packages = [pool.submit(self._package, item, environment.stored, forms) for item in environment.packages]
             byte_codes = [
@@ -125,7 +126,7 @@ class Container:
             if stage is None:
                 stage = self._installer(installer, root, byte_code)
             _settle([*uv, *packages, *byte_codes])
-        self.say(f"Fetched {self._bytes / 1e6:.1f} MB")
+        self.say(f"Fetched {self._arrivals.bytes / 1e6:.1f} MB")
         found: dict[str, str] = stage.create(_of(environment, [future.result() for future in packages]))
         self.say(f"Created the environment: {len(environment.packages)} packages")
         shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)
@@ -133,24 +134,23 @@ class Container:
 
     def _stage(self, root: str, byte_code: TravelledByteCode, tools: Mapping[str, Future[None]]) -> Any:
         """Return the `stage.Stage` that creates prefixes, once all of *tools* are there."""
-        folder = os.path.join(self._folder, "tools")
         # py-rattler, the largest, runs in another process: this one loads all else while that is fetched.
         _settle([found for name, found in tools.items() if name != "py-rattler"])
-        sys.path.append(folder)
+        sys.path.append(self._tools)
         from .stage import Stage
 
         _settle(tools.values())
-        return Stage(folder, root, self._packages, byte_code)
+        return Stage(self._tools, root, self._packages, byte_code)
 
     def _installer(self, installer: Mapping[str, str], root: str, byte_code: TravelledByteCode) -> Installer:
         """Return what creates prefixes by the program that is configured to."""
-        path = self._fetch(installer["key"], installer["sha256"], "installer")
+        path = self._arrivals.fetch(installer["key"], installer["sha256"], "installer")
         if path is None:
             raise StoreError(
                 f"the installer '{self._store.where(installer['key'])}' is not there any more", "put it there again"
             )
         os.chmod(path, 0o755)  # noqa: S103 - a program that is run
-        uv = os.path.join(self._folder, "tools", "bin", "uv")
+        uv = os.path.join(self._tools, "bin", "uv")
         return Installer(path, uv, root, os.path.join(self._folder, "scratch"), byte_code)
 
     def _compiled(self, environment: ResolvedEnvironment, document: Mapping[str, Any]) -> Listing:
@@ -165,28 +165,15 @@ class Container:
     def _byte_code(self, byte_code: TravelledByteCode, tag: str, digest: str, sha256: str) -> None:
         """Fetch and unpack byte code of the package *digest*; without it, the task compiles what it imports."""
         try:
-            path = self._fetch(byte_code_key(tag, digest, f"{sha256}.zip"), sha256, "bytecode.zip")
+            path = self._arrivals.fetch(byte_code_key(tag, digest, f"{sha256}.zip"), sha256, "bytecode.zip")
             if path is not None:
                 byte_code.unpack(path, digest.replace(":", "-"))
         except (PackageError, StoreError) as error:
             self.say(f"Warning: {error.message}")
 
-    def _tool(self, tool: dict[str, Any]) -> None:
-        key = tool_key(tool["name"], tool["sha256"], tool["file"])
-        path = self._fetch(key, tool["sha256"], tool["file"])
-        if path is None:
-            raise StoreError(
-                f"'{self._store.where(key)}' is not there any more", "deploy the flow again: it puts it back"
-            )
-        target = os.path.join(self._folder, "tools")
-        with zipfile.ZipFile(path) as wheel:
-            for member in wheel.infolist():
-                parts = member.filename.split("/")
-                if len(parts) > 2 and parts[0].endswith(".data") and parts[1] == "scripts":
-                    member.filename = "/".join(["bin", *parts[2:]])
-                    os.chmod(wheel.extract(member, target), 0o755)  # noqa: S103 - a program that is run
-                else:
-                    wheel.extract(member, target)
+    def _tool(self, tool: Mapping[str, str]) -> None:
+        self._arrivals.unpack(tool, self._tools)
+        self._unpacked.append(tool["name"])
 
     def _package(
         self, package: CondaPackage | PypiPackage, stored: Mapping[str, str], forms: Mapping[str, Mapping[str, str]]
@@ -199,12 +186,12 @@ class Container:
             return package
         form = forms.get(package.digest)
         if form is not None and isinstance(package, CondaPackage):
-            path = self._fetch(form["key"], form["sha256"], form["file"])
+            path = self._arrivals.fetch(form["key"], form["sha256"], form["file"])
             if path is not None:
                 return replace(package, url=_url(path), filename=form["file"], sha256=form["sha256"], md5="", size=0)
         keys = package_keys(package, stored)
         for key in keys:
-            path = self._fetch(key, package.digest, package.filename)
+            path = self._arrivals.fetch(key, package.digest, package.filename)
             if path is not None:
                 local = replace(package, url=_url(path))
                 return replace(local, index="") if isinstance(local, PypiPackage) else local
@@ -213,31 +200,6 @@ class Container:
             raise StoreError(f"'{place}' is not there any more", "restore it, or resolve the environment anew")
         self.say(f"Warning: '{place}' is not there any more; it is fetched from where it came from")
         return package
-
-    def _fetch(self, key: str, digest: str, name: str) -> str | None:
-        """Return the path of a file called *name* with what the store has under *key*, None where it has nothing.
-
-        Raises PackageError where that does not hash to *digest*.
-        """
-        path = Path(self._folder, "archives", digest.replace(":", "-"), name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        if not self._store.copy(key, path):
-            return None
-        algorithm, _, expected = digest.rpartition(":")
-        hashed = hashlib.new(algorithm or "sha256")
-        with path.open("rb") as source:
-            for block in iter(lambda: source.read(_BLOCK), b""):
-                hashed.update(block)
-        if hashed.hexdigest() != expected:
-            path.unlink()
-            raise PackageError(
-                f"'{self._store.where(key)}' is not the file that was resolved: expected {expected}, got "
-                f"{hashed.hexdigest()}",
-                "nothing was installed of it. Remove it from the datastore and deploy the flow again",
-            )
-        with self._lock:
-            self._bytes += path.stat().st_size
-        return str(path)
 
 
 def _settle(futures: Iterable[Future[Any]]) -> None:
@@ -297,23 +259,17 @@ def _environment(document: dict[str, Any], env_id: EnvID) -> ResolvedEnvironment
     raise StoreError("{} has no environment {}".format(PACKAGE_FILE, ":".join(env_id)), "deploy the flow again")
 
 
-def _check_python() -> None:
-    if sys.version_info < OLDEST:
-        raise CreateError(
-            "the Python of this container is {}.{}, and the tools that create environments need {}.{}".format(
-                *(sys.version_info[:2] + OLDEST)
-            ),
-            "use an image with a newer Python (the step itself runs the Python that it asks for), or provide an "
-            "installer by METAFLOW_CONDA_REMOTE_INSTALLER",
-        )
+def activation(prefix: dict[str, Any], env_id: EnvID, tools: Mapping[str, Any]) -> str:
+    """Return what a shell reads to activate *prefix*, each value quoted.
 
-
-def activation(prefix: dict[str, Any], env_id: EnvID) -> str:
-    """Return what a shell reads to activate *prefix*, each value quoted."""
+    *tools* are those that flows which the step launches need: see `nested.complete`.
+    """
     variables = dict(home.activation(prefix))
     variables[ENV_VARIABLE] = json.dumps(list(env_id))
     root = os.environ.get("METAFLOW_EXTRACTED_ROOT", os.getcwd())
     variables["PYTHONPATH"] = os.path.join(root, ".mf_code")
+    launcher = {"python": sys.executable, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "root": root, "tools": tools}
+    variables[gate.LAUNCHER_VARIABLE] = json.dumps(launcher, sort_keys=True)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     return "\n".join(lines) + "\nunset PYTHONHOME\n"
 
@@ -337,20 +293,14 @@ def main(arguments: list[str]) -> int:
 
 def _prepare(step: str, datastore: str, root: str, arch: str, which: str) -> None:
     folder = os.path.join(os.getcwd(), FOLDER)
-    container = Container(_store(datastore, root), folder)
+    container = Container(arrivals.store_at(datastore, root), folder)
     container.say(f"Preparing the environment of step {step}")
     kind, _, text = which.partition("=")
     chosen = container.chosen(text, arch, datastore) if kind == "name" else None
     env_id = chosen.env_id if chosen is not None else parse_env_id(text.split(":"))
     prefix = container.prefix(env_id, chosen)
+    tools = {"datastore": datastore, "store": root, **container.lacking(arch)}
     os.makedirs(folder, exist_ok=True)
     with open(os.path.join(folder, ACTIVATE), "w", encoding="utf-8") as file:
-        file.write(activation(prefix, env_id))
+        file.write(activation(prefix, env_id, tools))
     container.say("Environment bootstrapped")
-
-
-def _store(datastore: str, root: str) -> Store:
-    names = compat.configured(tuple(FOLDER_NAMES.values()))
-    return renamed(
-        MetaflowStore(datastore, root), {usual: names[name] or usual for usual, name in FOLDER_NAMES.items()}
-    )

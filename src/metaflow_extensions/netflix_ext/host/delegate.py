@@ -23,7 +23,7 @@ _DROPPED = (
 class Delegate:
     """Looks like `service.Service`; each call is one process of the launcher's interpreter."""
 
-    def __init__(self, launcher: dict[str, str]) -> None:
+    def __init__(self, launcher: dict[str, Any]) -> None:
         self._launcher = launcher
         self._datastore = "local"
         self._prefixes: dict[str, dict[str, Any]] = {}
@@ -66,9 +66,8 @@ class Delegate:
 
     def _ask(self, what: str, arguments: list[Any], echo: Any) -> Any:
         command = [self._launcher["python"], "-m", __package__ + ".answer"]
-        done = process.run(
-            command, environment=self._environment(), text=json.dumps([what, arguments, self._datastore])
-        )
+        question = [what, arguments, self._datastore, self._launcher.get("tools")]
+        done = process.run(command, environment=self._environment(), text=json.dumps(question))
         for line in done.stderr.splitlines():
             if echo is not None:
                 echo(line, bold=False)
@@ -88,8 +87,11 @@ class Delegate:
 
     def _environment(self) -> dict[str, str]:
         environment = {name: value for name, value in os.environ.items() if name not in _DROPPED}
-        if self._launcher.get("PYTHONPATH"):
-            environment["PYTHONPATH"] = self._launcher["PYTHONPATH"]
-
+        folders = [self._launcher["PYTHONPATH"]]
+        if "tools" in self._launcher:
+            folders.append(self._launcher["tools"]["folder"])
+            environment["METAFLOW_EXTRACTED_ROOT"] = self._launcher["root"]
+        if any(folders):
+            environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
         environment.pop(LAUNCHER_VARIABLE, None)
         return environment

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import platform
 import sys
 from typing import Any
 
@@ -81,8 +80,3 @@ def _clean(value: Any) -> Any:
     if isinstance(value, dict):
         return {_clean(key): _clean(item) for key, item in value.items()}
     return value
-
-
-def launcher() -> dict[str, str]:
-    """Return what a task must know of the interpreter that launched the run, to launch another from within."""
-    return {"python": os.environ.get("_METAFLOW_CONDA_LAUNCHER") or sys.executable, "system": platform.system()}

@@ -15,8 +15,11 @@ from typing import Any
 LAUNCHER_VARIABLE = "_METAFLOW_CONDA_LAUNCHER"
 
 
-def launcher() -> dict[str, str]:
-    """Return the interpreter that launched the (outermost) run, and the PYTHONPATH it was given."""
+def launcher() -> dict[str, Any]:
+    """Return the interpreter that launched the (outermost) run, and the PYTHONPATH it was given.
+
+    In a container that is the container's own; it has the ``root`` of the code package and ``tools`` too: see `nested`.
+    """
     text = os.environ.get(LAUNCHER_VARIABLE)
     if text:
         found = json.loads(text)

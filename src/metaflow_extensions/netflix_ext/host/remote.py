@@ -10,6 +10,8 @@ from typing import Any, Mapping
 # What `container` works in, in the folder that the step is started in, and what it leaves there for the shell.
 FOLDER = ".mf_conda"
 ACTIVATE = "activate"
+# What creates environments; other tools are for flows that are launched there: see `nested`.
+CREATION_TOOLS = ("py-rattler", "uv", "packaging", "platformdirs")
 VARIABLE = "_METAFLOW_CONDA_REMOTE"
 PYTHON = "$CONDA_PREFIX/bin/python"
 _PROGRAM = "metaflow_extensions.netflix_ext.plugins.conda.bootstrap"

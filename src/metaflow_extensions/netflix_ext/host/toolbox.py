@@ -1,4 +1,4 @@
-"""What a bare container needs to create environments: wheels of the tools, kept in the store that the flow uses.
+"""What a bare container needs to create environments, and to launch flows: wheels of the tools, kept in the store.
 
 tools/<arch>/<digest>                which files those are, for these versions of the tools
 tools/<name>/<sha256>/<file>         one of them
@@ -11,6 +11,8 @@ import json
 from collections.abc import Callable
 from importlib import metadata
 
+from packaging.requirements import Requirement
+
 from ..engine.errors import StoreError, ToolError
 from ..engine.events import Reporter
 from ..engine.identity import digest
@@ -18,8 +20,10 @@ from ..engine.layout import tool_key, tools_key
 from ..engine.platform import virtual_packages
 from ..engine.ports import Archives, PypiRequest, PypiSolver, Store
 from ..engine.requirement import PypiRequirement
+from .remote import CREATION_TOOLS
 
-TOOLS = ("py-rattler", "uv", "packaging", "platformdirs")
+# What flows need that are launched in a container; what these need comes with them. Metaflow itself brings requests.
+_LAUNCHING = ("rich", "ruamel.yaml")
 _OLDEST_PYTHON = "3.10.0"
 Installed = Callable[[str], tuple[str, bytes] | None]
 
@@ -48,7 +52,7 @@ class Toolbox:
         Where anybody has published them before, that costs a look at each.
         Raises ToolError, SourceError, PackageError, StoreError.
         """
-        versions = {name: _version(name) for name in TOOLS}
+        versions = {name: _version(name) for name in tools_needed()}
         key = tools_key(arch, digest(versions))
         known = self._store.get(key)
         if known is not None:
@@ -88,6 +92,23 @@ class Toolbox:
         wheel = next(wheel for wheel in wheels if wheel.name == name)
         path = archives.here(wheel) or archives.fetched(wheel)
         return wheel.filename, path.read_bytes()
+
+
+def tools_needed() -> list[str]:
+    """Return the names of all tools; raise ToolError where one is not installed."""
+    found = list(CREATION_TOOLS)
+    left = list(_LAUNCHING)
+    while left:
+        name = left.pop(0)
+        found.append(name)
+        _version(name)
+        needed = [Requirement(text) for text in metadata.requires(name) or ()]
+        left += [
+            item.name
+            for item in needed
+            if item.name not in found + left and (item.marker is None or item.marker.evaluate({"extra": ""}))
+        ]
+    return found
 
 
 def _read(data: bytes, where: str) -> list[dict[str, str]]:

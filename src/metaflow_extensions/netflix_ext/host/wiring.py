@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timezone
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from ..engine.ports import Archives, ByteCode, PypiSolver, Store
 from ..engine.renamed import renamed
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
+from . import compat
 from .settings import ROOT_NAMES, Settings, user
 from .store import MetaflowStore
 
@@ -86,7 +86,7 @@ class Wiring:
             conda=RattlerSolver(self._worker, channel_alias=self.settings.channel_alias, secrets=self._secrets),
             pypi=self.pypi_solver,
             author=user(),
-            host={"metaflow": metadata.version("metaflow")},
+            host={"metaflow": compat.version()},
             now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pypi_names=pypi_names,
         )
