@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import os
+import tempfile
 import textwrap
 import traceback
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable, Iterator
 
 from metaflow.exception import MetaflowException
@@ -18,6 +21,7 @@ ENVIRONMENTS = ("conda", "pypi")
 DATASTORES = ("s3", "azure", "gs", "local")
 _EXECUTING = ("run", "resume", "spin")
 _DEPLOYING = ("argo-workflows", "step-functions", "airflow")
+_READERS = 16
 _OURS = ("conda", "pypi", "conda_base", "pypi_base", "conda_env_internal")
 _PACKAGE = "metaflow_extensions.netflix_ext"
 
@@ -254,20 +258,43 @@ def parameters(task: Any, datastore: str | None, wanted: Callable[[str], bool]) 
     return {name: str(value) for name, value in values.items() if value is not None}
 
 
-def run_parameters(flow: str, run: str, datastore: str, wanted: Callable[[str], bool]) -> dict[str, str]:
-    """Return what the run has stored of its parameters, as far as they are *wanted*, by the names of the artifacts."""
-    from metaflow import metaflow_config
+def run_parameters(flow: str, run: str, files: Any, wanted: Callable[[str], bool]) -> dict[str, str]:
+    """Return what the run has stored of its parameters, as far as they are *wanted*, by the names of the artifacts.
+
+    *files* is a `store.MetaflowStore` at the root of the flow's datastore, which also serves for lists of files and for
+    many of them: Metaflow's class for S3 starts some dozens of processes for that.
+    """
     from metaflow.datastore import FlowDataStore
+
+    with tempfile.TemporaryDirectory(prefix="metaflow-parameters-") as folder:
+        stored = FlowDataStore(flow, None, storage_impl=_reading(files, folder), ds_root=files.root)
+        found: dict[str, str] = {}
+        for task in stored.get_task_datastores(run, steps=["_parameters"]):
+            names = [name for name in task if not name.startswith("_") and wanted(name)]
+            found.update({name: str(task[name]) for name in names if task[name] is not None})
+        return found
+
+
+def _reading(files: Any, folder: str) -> Any:
+    from metaflow.datastore.datastore_storage import CloseAfterUse
     from metaflow.plugins import DATASTORES
 
-    storage = next(cls for cls in DATASTORES if datastore == cls.TYPE)
-    root = getattr(metaflow_config, f"DATASTORE_SYSROOT_{datastore.upper()}", None)
-    stored = FlowDataStore(flow, None, storage_impl=storage, ds_root=root)
-    found: dict[str, str] = {}
-    for task in stored.get_task_datastores(run, steps=["_parameters"]):
-        names = [name for name in task if not name.startswith("_") and wanted(name)]
-        found.update({name: str(task[name]) for name in names if task[name] is not None})
-    return found
+    storage: Any = next(cls for cls in DATASTORES if files.datastore == cls.TYPE)
+
+    class Reading(storage):
+        def list_content(self, paths: Any) -> Any:
+            found = [key for path in paths for key in files.list(path)]
+            return [self.list_content_result(path=key.rstrip("/"), is_file=not key.endswith("/")) for key in found]
+
+        def load_bytes(self, paths: Any) -> Any:
+            def one(path: str) -> tuple[str, str | None, None]:
+                local = os.path.join(folder, hashlib.sha256(path.encode("utf-8")).hexdigest())
+                return path, (local if files.copy(path, local) else None), None
+
+            with ThreadPoolExecutor(max_workers=_READERS) as pool:
+                return CloseAfterUse(iter(list(pool.map(one, paths))))
+
+    return Reading
 
 
 def _flow_datastore(task: Any, datastore: str | None) -> Any:

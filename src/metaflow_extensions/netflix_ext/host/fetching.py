@@ -42,7 +42,11 @@ def in_container(name: str, datastore: str) -> dict[str, str]:
     found = {variable: os.environ[variable] for variable in needed if variable in os.environ}
     flow, run, step, task = os.environ["MF_PATHSPEC"].split("/")
     if any(variable.startswith(_PARAMETER) and variable not in found for variable in needed):
-        stored = compat.run_parameters(flow, run, datastore, lambda one: _variable(one) in needed)
+        from .store import MetaflowStore
+
+        sysroot = f"DATASTORE_SYSROOT_{datastore.upper()}"
+        files = MetaflowStore(datastore, compat.configured((sysroot,))[sysroot] or "")
+        stored = compat.run_parameters(flow, run, files, lambda one: _variable(one) in needed)
         found.update({_variable(one): value for one, value in stored.items()})
     found.update(METAFLOW_RUN_ID=run, METAFLOW_RUN_ID_BASE=run, METAFLOW_STEP_NAME=step, METAFLOW_TASK_ID=task)
     return found
