@@ -29,6 +29,8 @@ MORE: Mapping[str, frozenset[str]] = {
     "host/delegate.py": frozenset({"adapters"}),
     "host/flow_api.py": frozenset({"adapters"}),
     "host/container.py": frozenset({"adapters"}),
+    "host/delivery.py": frozenset({"adapters"}),
+    "host/stage.py": frozenset({"adapters"}),
     "host/installer.py": frozenset({"adapters"}),
 }
 # A foreign package: the only places whose modules may name it.

@@ -79,6 +79,9 @@ class FolderStore:
             raise StoreError(f"'{self._root / head}' cannot be read: {error.strerror}", _ACCESS) from error
         yield from (f"{head}{name}" for name in found if not name.startswith("."))
 
+    def signed(self, key: str) -> None:
+        """Return None: see `ports.Store.signed`."""
+
     def where(self, key: str) -> str:
         """Return the path of the file of *key*."""
         return str(self._root / key)

@@ -40,6 +40,9 @@ class MemoryStore:
         """Return those of *keys* that have bytes."""
         return {key for key in keys if check_key(key) in self._items}
 
+    def signed(self, key: str) -> None:
+        """Return None: see `ports.Store.signed`."""
+
     def where(self, key: str) -> str:
         """Return how messages name the place of *key*."""
         return f"memory:{key}"

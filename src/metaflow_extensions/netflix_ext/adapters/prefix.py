@@ -56,6 +56,7 @@ class RattlerInstaller:
         validation: How a cached package is checked.
         patience: Seconds in which a download must bring a byte.
         checked: Whether archives on this machine have been hashed before they get here.
+        headers: What to send, by URL; looked up when a request is made, and written nowhere.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class RattlerInstaller:
         validation: Validation = "changed",
         patience: float = _PATIENCE,
         checked: bool = False,
+        headers: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._worker = worker
         self._secrets = secrets if secrets is not None else {}
@@ -74,6 +76,7 @@ class RattlerInstaller:
         self._validation = validation
         self._patience = patience
         self._checked = checked
+        self._headers = headers if headers is not None else {}
 
     def install(self, packages: tuple[CondaPackage, ...], stage: Path, final: Path, report: Reporter) -> None:
         """Fill the empty folder *stage* with *packages*, with *final* as the path that files name.
@@ -97,6 +100,7 @@ class RattlerInstaller:
             "validation": self._validation,
             "patience": self._patience,
             "checked": self._checked,
+            "headers": {url: dict(items) for url, items in self._headers.items()},
         }
         try:
             self._request(asked, stage, progress)

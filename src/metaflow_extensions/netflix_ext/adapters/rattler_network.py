@@ -39,9 +39,15 @@ class RefusedError(Exception):
 
 
 class Network:
-    """One client and one gateway, shared by every request with the same secrets: metadata is loaded once."""
+    """One client and one gateway, shared by every request with the same secrets: metadata is loaded once.
 
-    def __init__(self, secrets: dict[str, str]) -> None:
+    Args:
+        secrets: URLs without credentials to the same with credentials.
+        headers: What to send, by URL.
+    """
+
+    def __init__(self, secrets: dict[str, str], headers: dict[str, dict[str, str]]) -> None:
+        self._opening = {(urlsplit(url).hostname or "", urlsplit(url).path): items for url, items in headers.items()}
         # URLs with credentials never reach py-rattler: it would write them to its caches and into the prefix.
         mirrors: dict[str, list[str]] = {}
         self._headers: list[tuple[str, str, str]] = []
@@ -65,7 +71,7 @@ class Network:
                 GCSMiddleware(),
                 S3Middleware(),
                 *([MirrorMiddleware(mirrors)] if mirrors else []),
-                *([AddHeadersMiddleware(self._authorization)] if self._headers else []),
+                *([AddHeadersMiddleware(self._authorization)] if self._headers or headers else []),
             ]
         )
         self.gateway = rattler.Gateway(_metadata_cache(), client=self.client)
@@ -76,6 +82,9 @@ class Network:
         self.gateway = rattler.Gateway(_metadata_cache(), client=self.client, default_config=config)
 
     def _authorization(self, host: str, path: str) -> dict[str, str] | None:
+        opening = self._opening.get((host, path))
+        if opening is not None:
+            return opening
         bare = _TOKEN.sub("", path)
         for known, prefix, value in self._headers:
             if known == host and (bare == prefix or bare.startswith(f"{prefix}/")):
@@ -95,9 +104,11 @@ class Networks:
     def __init__(self) -> None:
         self._made: dict[tuple[tuple[str, str], ...], Network] = {}
 
-    def get(self, secrets: dict[str, str]) -> Network:
-        """Return the network for *secrets*."""
+    def get(self, secrets: dict[str, str], headers: dict[str, dict[str, str]] | None = None) -> Network:
+        """Return the network for *secrets*; with *headers* it is one for this request alone."""
+        if headers:
+            return Network(secrets, headers)
         key = tuple(sorted(secrets.items()))
         if key not in self._made:
-            self._made[key] = Network(secrets)
+            self._made[key] = Network(secrets, {})
         return self._made[key]

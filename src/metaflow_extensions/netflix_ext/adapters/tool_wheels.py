@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from importlib import metadata
 from pathlib import Path, PurePosixPath
 
+_ELF = b"\x7fELF\x02\x01"
+_ELF_HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -33,8 +36,27 @@ def installed(name: str) -> tuple[str, bytes] | None:
             inside = _inside(PurePosixPath(str(path)), stem)
             if inside is None or not place.is_file():
                 continue
-            archive.writestr(zipfile.ZipInfo(inside, _EPOCH), place.read_bytes())
+            archive.writestr(zipfile.ZipInfo(inside, _EPOCH), without_symbols(place.read_bytes()))
     return f"{stem}-{tag}.whl", buffer.getvalue()
+
+
+def without_symbols(data: bytes) -> bytes:
+    """Return a library or program in ELF's format (64 bits) without what follows its segments; other *data* as it is.
+
+    Segments are all that is loaded; what follows are sections of symbols and the list of sections: a third of
+    py-rattler, which every task would read. Source: the ELF specification, program loading.
+    """
+    if data[:6] != _ELF or len(data) < _ELF_HEADER.size:
+        return data
+    found = _ELF_HEADER.unpack_from(data)
+    segments, sections, size, count = found[5], found[6], found[9], found[10]
+    end = segments + size * count
+    for number in range(count):
+        begin, length = (struct.unpack_from("<Q", data, segments + number * size + at)[0] for at in (8, 32))
+        end = max(end, begin + length)
+    if not segments <= end <= sections <= len(data):
+        return data
+    return _ELF_HEADER.pack(*found[:6], 0, *found[7:12], 0, 0) + data[_ELF_HEADER.size : end]
 
 
 def _portable_tag(wheel: str) -> str | None:

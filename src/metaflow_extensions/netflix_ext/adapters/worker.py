@@ -23,7 +23,8 @@ _ROOT = Path(__file__).parents[3]
 # The package is pinned to our own folder, and that folder then taken off the path again: it may be the working folder
 # of a task, where a file of the user could stand for a module of the library.
 _START = (
-    "import sys; own, *more = sys.argv[1:]; sys.path += more; sys.path.insert(0, own); "
+    "import asyncio, json, sys, threading; own, held, *more = sys.argv[1:]; held == 'held' and sys.stdin.readline(); "
+    "sys.path += more; sys.path.insert(0, own); "
     "import metaflow_extensions.netflix_ext.adapters; sys.path.remove(own); "
     "from metaflow_extensions.netflix_ext.adapters.rattler_worker import main; main()"
 )
@@ -99,14 +100,22 @@ class Worker:
         interpreter: A Python that has py-rattler, or finds it in *folders*; this process's own if None.
         folders: Where else that interpreter may find py-rattler.
         command: A program to start instead, one that talks the same language.
+        held: Whether it waits for `release` before it loads py-rattler, which is not there yet.
     """
 
     def __init__(
-        self, interpreter: Path | None = None, folders: Sequence[Path] = (), *, command: Sequence[str] = ()
+        self,
+        interpreter: Path | None = None,
+        folders: Sequence[Path] = (),
+        *,
+        command: Sequence[str] = (),
+        held: bool = False,
     ) -> None:
         self._interpreter = interpreter
         self._folders = folders
         self._given = command
+        self._held = held
+        self._released = False
         self._owner = os.getpid()
         self._lock = threading.Lock()
         self._connection: _Connection | None = None
@@ -114,6 +123,14 @@ class Worker:
     def begin(self) -> None:
         """Start the worker now, so that it is ready when the first request comes. Raises ToolError."""
         self._connected()
+
+    def release(self) -> None:
+        """Let one that is held go on: all that it loads is there."""
+        connection = self._connected()
+        with self._lock:
+            if self._held and not self._released:
+                self._released = True
+                connection.release()
 
     def request(
         self,
@@ -171,6 +188,8 @@ class Worker:
                 self._connection = _Connection(self._command(), worker_environment(os.environ))
                 # Runs at exit too, and before the interpreter takes the reader thread down.
                 weakref.finalize(self, self._connection.leave)
+                if self._released:
+                    self._connection.release()
             return self._connection
 
     def _forget(self, connection: _Connection) -> None:
@@ -193,7 +212,7 @@ class Worker:
             folders = [Path(found.origin).parents[1]]
         flags = ["-I", "-B"] if sys.dont_write_bytecode else ["-I"]
         interpreter = str(self._interpreter or sys.executable)
-        return [interpreter, *flags, "-c", _START, str(_ROOT), *map(str, folders)]
+        return [interpreter, *flags, "-c", _START, str(_ROOT), "held" if self._held else "", *map(str, folders)]
 
     @staticmethod
     def _lost(died: _DiedError | None) -> ToolError:
@@ -230,6 +249,11 @@ class _Connection:
         self._died: _DiedError | None = None
         self._reader = threading.Thread(target=self._read, name="rattler-worker", daemon=True)
         self._reader.start()
+
+    def release(self) -> None:
+        """Send the line that one which is held waits for."""
+        with self._lock, contextlib.suppress(OSError, ValueError):  # it is gone: the reader says so
+            self._pipe.send("")
 
     def ask(self, message: Mapping[str, object], on_event: Callable[[Any], None] | None) -> Any:
         """Send *message* and wait for its answer; raise _DiedError where none can come."""

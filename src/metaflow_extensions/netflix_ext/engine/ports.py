@@ -117,6 +117,13 @@ class Store(Protocol):
         """
         ...
 
+    def signed(self, key: str) -> tuple[str, dict[str, str]] | None:
+        """Return the URL of *key* and the headers to get it with, for another program; None where there are none.
+
+        The URL holds no secret; the headers do, and they are good for minutes. The store is not asked.
+        """
+        ...
+
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*, whole or not at all; without *overwrite* what is there stays."""
         ...

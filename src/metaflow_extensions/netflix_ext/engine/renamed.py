@@ -33,6 +33,10 @@ class RenamedStore:
         """Write the bytes under *key* to the file *path*; tell whether there are any."""
         return self._store.copy(self._own(key), path)
 
+    def signed(self, key: str) -> tuple[str, dict[str, str]] | None:
+        """Return the URL of *key* and the headers to get it with, or None."""
+        return self._store.signed(self._own(key))
+
     def put(self, key: str, data: bytes, *, overwrite: bool = False) -> None:
         """Store *data*, whole or not at all; without *overwrite* what is there stays."""
         self._store.put(self._own(key), data, overwrite=overwrite)

@@ -19,27 +19,27 @@ import shlex
 import shutil
 import sys
 import time
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Mapping
 
-from ..adapters.rattler_cache import is_unpacked
 from ..engine import compiled
 from ..engine.alias import fill
 from ..engine.errors import PackageError, StoreError, unwritable
 from ..engine.identity import EnvID, parse_env_id
-from ..engine.layout import byte_code_key, package_keys
-from ..engine.package import CondaPackage, PypiPackage
 from ..engine.resolved import ResolvedEnvironment
 from . import arrivals, compat, fetching, gate, home, nested
 from .arrivals import Arrivals
+from .delivery import Additions, Delivery, settled
 from .flow import ENV_VARIABLE, PACKAGE_FILE
 from .installer import Installer, complete
 from .remote import ACTIVATE, CREATION_TOOLS, FOLDER
 from .travelled import TravelledByteCode
 
 if TYPE_CHECKING:
+    from concurrent.futures import Executor, Future
+
     from ..engine.compiled import Listing
     from ..engine.ports import Store
 
@@ -109,40 +109,66 @@ class Container:
         tools = [tool for tool in document["tools"][arch] if tool["name"] in CREATION_TOOLS]
         last = [tool for tool in tools if tool["name"] == "uv" and environment.pypi]
         first = [tool for tool in tools if tool["name"] != "uv" and not installer]
-        forms = document.get("formats", {})
+        delivery = Delivery(
+            self._store,
+            self._arrivals,
+            stored=environment.stored,
+            forms=document.get("formats", {}),
+            cache=self._packages,
+            say=self.say,
+        )
         byte_code = TravelledByteCode(os.path.join(self._folder, "bytecode"))
-        count = len(first) + len(last)
-        self.say(f"Fetching {len(environment.packages)} packages, and {count} tools to install them ...")
+        count = len(environment.packages)
+        self.say(f"Fetching {count} packages, and {len(first) + len(last)} tools to install them ...")
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
             # What links needs time to start: it has the network for itself first.
             linking = {tool["name"]: pool.submit(self._tool, tool) for tool in first}
-            stage = self._stage(root, byte_code, linking) if not installer else None
+            make = self._installer(installer, root) if installer else self._stage(root, linking, delivery.headers)
             uv = [pool.submit(self._tool, tool) for tool in last]
-            packages = [pool.submit(self._package, item, environment.stored, forms) for item in environment.packages]
-            byte_codes = [
-                pool.submit(self._byte_code, byte_code, environment.cache_tag, digest, sha256)
-                for digest, sha256 in self._compiled(environment, document).items()
-            ]
-            if stage is None:
-                stage = self._installer(installer, root, byte_code)
-            _settle([*uv, *packages, *byte_codes])
-        self.say(f"Fetched {self._arrivals.bytes / 1e6:.1f} MB")
-        found: dict[str, str] = stage.create(_of(environment, [future.result() for future in packages]))
-        self.say(f"Created the environment: {len(environment.packages)} packages")
+            wheels = [pool.submit(delivery.wheel, package) for package in environment.pypi]
+            listing = self._compiled(environment, document)
+            codes = delivery.byte_code(listing, environment.cache_tag, byte_code, pool)
+            additions = Additions(uv, wheels, codes, byte_code)
+            found: dict[str, str] = self._linked(make, environment, delivery, additions, pool)
+        self.say(f"Created the environment: {count} packages")
         shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)
         return found
 
-    def _stage(self, root: str, byte_code: TravelledByteCode, tools: Mapping[str, Future[None]]) -> Any:
-        """Return the `stage.Stage` that creates prefixes, once all of *tools* are there."""
-        # py-rattler, the largest, runs in another process: this one loads all else while that is fetched.
-        _settle([found for name, found in tools.items() if name != "py-rattler"])
+    def _linked(
+        self, make: Any, environment: ResolvedEnvironment, delivery: Delivery, additions: Additions, pool: Executor
+    ) -> dict[str, str]:
+        """Let *make* create the prefix: from the store as it is read where that can be, else from files."""
+        signed = delivery.signed(environment.conda) if make.reads else None
+        if signed is not None:
+            self.say("Linking packages as they come ...")
+            try:
+                return dict(make.create(replace(environment, stored={}, conda=signed), additions))
+            except PackageError as error:
+                # The client of the store tells better what is wrong, and tries longer.
+                if additions.asked:
+                    raise
+                self.say(f"Packages are fetched first: {error.message}")
+        conda = tuple(settled([pool.submit(delivery.conda, package) for package in environment.conda]))
+        additions.settle()
+        self.say(f"Fetched {self._arrivals.bytes / 1e6:.1f} MB")
+        return dict(make.create(replace(environment, stored={}, conda=conda), additions))
+
+    def _stage(self, root: str, tools: Mapping[str, Future[None]], headers: Mapping[str, Mapping[str, str]]) -> Any:
+        """Return the `stage.Stage` that creates prefixes, once all of *tools* are there; *headers* open URLs."""
+        # py-rattler, the largest, runs in another process; both load all else while it is fetched.
+        from ..adapters.worker import Worker
+
+        worker = Worker(folders=[Path(self._tools)], held=True)
+        worker.begin()
+        settled([found for name, found in tools.items() if name != "py-rattler"])
         sys.path.append(self._tools)
         from .stage import Stage
 
-        _settle(tools.values())
-        return Stage(self._tools, root, self._packages, byte_code)
+        settled(tools.values())
+        worker.release()
+        return Stage(worker, self._tools, root, self._packages, headers)
 
-    def _installer(self, installer: Mapping[str, str], root: str, byte_code: TravelledByteCode) -> Installer:
+    def _installer(self, installer: Mapping[str, str], root: str) -> Installer:
         """Return what creates prefixes by the program that is configured to."""
         path = self._arrivals.fetch(installer["key"], installer["sha256"], "installer")
         if path is None:
@@ -151,7 +177,7 @@ class Container:
             )
         os.chmod(path, 0o755)  # noqa: S103 - a program that is run
         uv = os.path.join(self._tools, "bin", "uv")
-        return Installer(path, uv, root, os.path.join(self._folder, "scratch"), byte_code)
+        return Installer(path, uv, root, os.path.join(self._folder, "scratch"))
 
     def _compiled(self, environment: ResolvedEnvironment, document: Mapping[str, Any]) -> Listing:
         """Return the byte code that there is for *environment*: as the code package says, else as the store does."""
@@ -162,49 +188,9 @@ class Container:
             self.say(f"Warning: {error.message}")
             return {}
 
-    def _byte_code(self, byte_code: TravelledByteCode, tag: str, digest: str, sha256: str) -> None:
-        """Fetch and unpack byte code of the package *digest*; without it, the task compiles what it imports."""
-        try:
-            path = self._arrivals.fetch(byte_code_key(tag, digest, f"{sha256}.zip"), sha256, "bytecode.zip")
-            if path is not None:
-                byte_code.unpack(path, digest.replace(":", "-"))
-        except (PackageError, StoreError) as error:
-            self.say(f"Warning: {error.message}")
-
     def _tool(self, tool: Mapping[str, str]) -> None:
         self._arrivals.unpack(tool, self._tools)
         self._unpacked.append(tool["name"])
-
-    def _package(
-        self, package: CondaPackage | PypiPackage, stored: Mapping[str, str], forms: Mapping[str, Mapping[str, str]]
-    ) -> CondaPackage | PypiPackage:
-        """Return *package* as a file of this machine; as it is where it is left to be fetched from its source.
-
-        It is in the format that *forms* has for it.
-        """
-        if isinstance(package, CondaPackage) and is_unpacked(package, Path(self._packages)):
-            return package
-        form = forms.get(package.digest)
-        if form is not None and isinstance(package, CondaPackage):
-            path = self._arrivals.fetch(form["key"], form["sha256"], form["file"])
-            if path is not None:
-                return replace(package, url=_url(path), filename=form["file"], sha256=form["sha256"], md5="", size=0)
-        keys = package_keys(package, stored)
-        for key in keys:
-            path = self._arrivals.fetch(key, package.digest, package.filename)
-            if path is not None:
-                local = replace(package, url=_url(path))
-                return replace(local, index="") if isinstance(local, PypiPackage) else local
-        place = self._store.where(keys[-1])
-        if not package.fetchable:
-            raise StoreError(f"'{place}' is not there any more", "restore it, or resolve the environment anew")
-        self.say(f"Warning: '{place}' is not there any more; it is fetched from where it came from")
-        return package
-
-
-def _settle(futures: Iterable[Future[Any]]) -> None:
-    for future in futures:
-        future.result()
 
 
 def _writable(folder: str | None) -> str | None:
@@ -226,20 +212,6 @@ def _shared_packages() -> str | None:
     first = os.environ.get("CONDA_PKGS_DIRS", "").split(",")[0].strip()
     chosen = _writable(first)
     return os.path.join(chosen, ".metaflow") if chosen else None
-
-
-def _url(path: str) -> str:
-    return Path(path).absolute().as_uri()
-
-
-def _of(environment: ResolvedEnvironment, packages: Sequence[CondaPackage | PypiPackage]) -> ResolvedEnvironment:
-    """Return *environment* made of *packages*, which stand for its own."""
-    return replace(
-        environment,
-        stored={},
-        conda=tuple(item for item in packages if isinstance(item, CondaPackage)),
-        pypi=tuple(item for item in packages if isinstance(item, PypiPackage)),
-    )
 
 
 def _document() -> dict[str, Any]:

@@ -17,10 +17,11 @@ from typing import TYPE_CHECKING
 from ..adapters import process
 from ..adapters.activation import ShellActivator
 from ..engine.errors import CreateError
-from .travelled import TravelledByteCode
 
 if TYPE_CHECKING:
+    from ..engine.package import PypiPackage
     from ..engine.resolved import ResolvedEnvironment
+    from .delivery import Additions
 
 MARKER = ".metaflowenv"
 
@@ -33,18 +34,22 @@ class Installer:
         uv: the program that puts wheels in place.
         root: the folder of prefixes.
         scratch: a folder for what the programs keep.
-        byte_code: what has come along.
     """
 
-    def __init__(self, program: str, uv: str, root: str, scratch: str, byte_code: TravelledByteCode) -> None:
+    # Whether packages may have URLs of the store.
+    reads = False
+
+    def __init__(self, program: str, uv: str, root: str, scratch: str) -> None:
         self._program = program
         self._uv = uv
         self._root = root
         self._scratch = scratch
-        self._byte_code = byte_code
 
-    def create(self, environment: ResolvedEnvironment) -> dict[str, str]:
-        """Return the activation variables of the prefix of *environment*, whose packages have URLs of this machine."""
+    def create(self, environment: ResolvedEnvironment, additions: Additions) -> dict[str, str]:
+        """Return the activation variables of the prefix of *environment*, whose packages have URLs of this machine.
+
+        *additions* has wheels and byte code.
+        """
         prefix = os.path.join(self._root, environment.env_id.prefix_name)
         os.makedirs(self._root, exist_ok=True)
         with self._locked(environment.env_id.prefix_name):
@@ -55,8 +60,8 @@ class Installer:
             shutil.rmtree(prefix, ignore_errors=True)
             self._conda(environment, prefix)
             if environment.pypi:
-                self._wheels(environment, prefix)
-            self._byte_code.link(Path(prefix), environment.packages)
+                self._wheels(additions.wheels(), prefix)
+            additions.link(Path(prefix), environment.packages)
             variables = dict(ShellActivator().variables(Path(prefix), Path(prefix)))
             aside = os.path.join(prefix, MARKER + ".writing")
             with open(aside, "w", encoding="utf-8") as file:
@@ -80,8 +85,8 @@ class Installer:
         words = ["create", "--yes", "--quiet", "--no-rc", "--prefix", prefix, "--file", listed]
         self._run([self._program, *words], "the installer of the container")
 
-    def _wheels(self, environment: ResolvedEnvironment, prefix: str) -> None:
-        urls = [wheel.url for wheel in environment.pypi]
+    def _wheels(self, wheels: Sequence[PypiPackage], prefix: str) -> None:
+        urls = [wheel.url for wheel in wheels]
         words = ["pip", "install", "--quiet", "--no-config", "--no-deps", "--no-index", "--offline"]
         python = os.path.join(prefix, "bin", "python")
         self._run([self._uv, *words, "--python", python, "--break-system-packages", *urls], "uv")

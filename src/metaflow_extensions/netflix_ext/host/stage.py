@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ..engine import create as creation
 from ..engine.events import Reporter
-from ..engine.ports import ByteCode
 from ..engine.resolved import ResolvedEnvironment
+from .delivery import Additions
 from .wiring import ContainerParts
+
+if TYPE_CHECKING:
+    from ..adapters.worker import Worker
 
 
 class Stage:
-    """Creates prefixes below *root* by way of the cache *packages*, with the tools in *tools*."""
+    """Creates prefixes below *root* by *worker*, uv in *tools* and the cache *packages*; *headers* open URLs."""
 
-    def __init__(self, tools: str, root: str, packages: str, byte_code: ByteCode) -> None:
-        self._parts = ContainerParts(Path(tools), Path(root), Path(packages), byte_code)
-        self._parts.begin()
+    # Whether packages may have URLs of the store.
+    reads = True
 
-    def create(self, environment: ResolvedEnvironment) -> dict[str, str]:
-        """Return the activation variables of the prefix of *environment*, whose packages have URLs of this machine.
+    def __init__(
+        self, worker: Worker, tools: str, root: str, packages: str, headers: Mapping[str, Mapping[str, str]]
+    ) -> None:
+        self._parts = ContainerParts(worker, Path(tools), Path(root), Path(packages), headers)
 
-        A package with another URL is fetched from where it comes from.
+    def create(self, environment: ResolvedEnvironment, additions: Additions) -> dict[str, str]:
+        """Return the activation variables of the prefix of *environment*, whose packages have URLs that can be read.
+
+        A package with another URL is fetched from where it comes from; wheels are those of *additions*.
         """
-        return dict(creation.create(environment, self._parts.creator, Reporter()).variables)
+        return dict(creation.create(environment, self._parts.creator(additions), Reporter()).variables)

@@ -103,6 +103,11 @@ class MetaflowStore:
             if os.path.exists(aside):
                 os.unlink(aside)
 
+    def signed(self, key: str) -> tuple[str, dict[str, str]] | None:
+        """Return the URL of *key* and the headers to get it with, for another program; see `Bucket.signed`."""
+        check_key(key)
+        return self._try("read", key, lambda bucket: bucket.signed(key))
+
     def put_file(self, key: str, path: Path) -> None:
         """Store the bytes of the file *path*, whole or not at all; what is there stays."""
         check_key(key)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..engine.identity import EnvID
     from ..engine.package import CondaPackage, PypiPackage
 
 _FOLDER = "__pycache__"
@@ -54,12 +53,6 @@ class TravelledByteCode:
                         count += _moved(folder, os.path.join(str(stage), os.path.relpath(folder, top)), files)
         shutil.rmtree(self._folder, ignore_errors=True)
         return count
-
-    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage], env_id: EnvID | None = None) -> None:
-        """Do nothing: what did not come along is made when it is imported."""
-
-    def begin_tree(self, folder: Path, python: Path) -> None:
-        """Do nothing."""
 
 
 def _moved(folder: str, target: str, files: Iterable[str]) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,8 @@ from ..engine.errors import SettingError, ToolError
 from ..engine.events import Reporter
 from ..engine.formats import Formatter
 from ..engine.history import MANIFEST, ManifestFile
-from ..engine.ports import Archives, ByteCode, PypiSolver, Store
+from ..engine.package import CondaPackage, PypiPackage
+from ..engine.ports import Archives, PypiSolver, Store, WheelInstaller
 from ..engine.renamed import renamed
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
@@ -31,6 +32,7 @@ from .store import MetaflowStore
 
 if TYPE_CHECKING:
     from ..adapters.worker import Worker
+    from .delivery import Additions
 
 
 class Wiring:
@@ -214,27 +216,71 @@ def pypi_names() -> Mapping[str, str]:
 
 
 class ContainerParts:
-    """What creates prefixes below *root* in a container; *tools* holds py-rattler and uv, *packages* is their cache."""
+    """What creates prefixes below *root* in a container, by *worker*, uv in *tools* and the cache *packages*.
 
-    def __init__(self, tools: Path, root: Path, packages: Path, byte_code: ByteCode) -> None:
+    *headers* has, by URL, those that open it; it may still be filled when this is constructed.
+    """
+
+    def __init__(
+        self, worker: Worker, tools: Path, root: Path, packages: Path, headers: Mapping[str, Mapping[str, str]]
+    ) -> None:
         from ..adapters.activation import ShellActivator
-        from ..adapters.archives import KeptArchives
-        from ..adapters.http import HttpFetcher
         from ..adapters.prefix import RattlerInstaller
         from ..adapters.site import UvInstaller
-        from ..adapters.worker import Worker
 
-        self._worker = Worker(folders=[tools])
-        self.creator = Creator(
-            prefixes=PrefixFolder(root),
-            conda=RattlerInstaller(self._worker, packages=packages, validation="skip", checked=True),
-            wheels=UvInstaller(program=str(tools / "bin" / "uv")),
-            archives=KeptArchives(root / ".fetched", (), HttpFetcher()),
-            activator=ShellActivator(),
-            byte_code=byte_code,
+        self._wheels = UvInstaller(program=str(tools / "bin" / "uv"))
+        self._conda = RattlerInstaller(worker, packages=packages, validation="skip", checked=True, headers=headers)
+        self._prefixes = PrefixFolder(root)
+        self._activator = ShellActivator()
+
+    def creator(self, additions: Additions) -> Creator:
+        """Return what creates a prefix that is given *additions* after its conda packages."""
+        return Creator(
+            prefixes=self._prefixes,
+            conda=self._conda,
+            wheels=_AddedWheels(self._wheels, additions),
+            archives=_NoArchives(),
+            activator=self._activator,
+            byte_code=additions,
             machine=LocalMachine(os.environ),
         )
 
-    def begin(self) -> None:
-        """Start the worker, so that it is ready when there is something to link."""
-        self._worker.begin()
+
+class _NoArchives:
+    """No files of packages: what there are have URLs of this machine already."""
+
+    def here(self, package: CondaPackage | PypiPackage) -> None:
+        """Return None."""
+
+    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> None:
+        """Return None."""
+
+    def fetched(
+        self,
+        package: CondaPackage | PypiPackage,
+        advanced: Callable[[int], None] = lambda _: None,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> Path:
+        """Raise: packages are fetched by what installs them."""
+        raise NotImplementedError
+
+
+class _AddedWheels:
+    """Puts the wheels of *additions* in place, when they are there, by *wheels*."""
+
+    def __init__(self, wheels: WheelInstaller, additions: Additions) -> None:
+        self._wheels = wheels
+        self._additions = additions
+
+    def install(
+        self,
+        packages: tuple[PypiPackage, ...],  # noqa: ARG002 - the same, not yet on this machine
+        stage: Path,
+        final: Path,
+        report: Reporter,
+        *,
+        trusted: Sequence[str] = (),
+    ) -> None:
+        """See `ports.WheelInstaller.install`."""
+        self._wheels.install(self._additions.wheels(), stage, final, report, trusted=trusted)

@@ -57,6 +57,13 @@ class Bucket:
         """Write the bytes of an object to *path*; tell whether there is one."""
         raise NotImplementedError
 
+    def signed(self, name: str) -> tuple[str, dict[str, str]] | None:  # noqa: ARG002 - of those that have such a thing
+        """Return the URL of an object and the headers to get it with; None where the provider has no such thing.
+
+        Nothing is asked of the provider. The URL holds no secret, the headers do, and they are good for minutes.
+        """
+        return None
+
     def write(self, name: str, data: bytes, overwrite: bool) -> None:
         """Store *data*; without *overwrite* what is there stays."""
         raise NotImplementedError

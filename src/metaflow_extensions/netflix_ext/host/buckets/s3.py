@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 from typing import Any, Callable, Iterator
 
@@ -31,6 +32,8 @@ _RACES = 6
 _TAKEN = ("PreconditionFailed", "412")
 _RACING = ("ConditionalRequestConflict", "409")
 _UNABLE = ("NotImplemented", "501")
+# What a client of HTTP says for itself; all else may be signed.
+_OWN_HEADERS = ("host", "user-agent", "accept-encoding", "content-length", "expect")
 _CREDENTIALS = (
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
@@ -43,6 +46,14 @@ _CREDENTIALS = (
 )
 
 
+class _SignedError(Exception):
+    """A request that is ready to be sent."""
+
+    def __init__(self, request: Any) -> None:
+        super().__init__()
+        self.request = request
+
+
 class S3Bucket(Bucket):
     """Objects below ``s3://bucket/prefix``."""
 
@@ -53,6 +64,9 @@ class S3Bucket(Bucket):
         self._prefix = below(prefix)
         self._client = _client()
         self._extra = _encryption()
+        self._lock = threading.Lock()
+        self._local = threading.local()
+        self._catches = False
 
     def read(self, name: str) -> bytes | None:
         """See `Bucket.read`."""
@@ -73,6 +87,27 @@ class S3Bucket(Bucket):
             for block in body.iter_chunks(BLOCK):
                 file.write(block)
         return True
+
+    def signed(self, name: str) -> tuple[str, dict[str, str]] | None:
+        """See `Bucket.signed`."""
+        with self._lock:
+            if not self._catches:
+                self._client.meta.events.register("before-send.s3.GetObject", self._catch)
+                self._catches = True
+        self._local.signing = True
+        try:
+            self._client.get_object(**self._where(name))
+        except _SignedError as caught:
+            url, _, query = caught.request.url.partition("?")
+            return None if query else (url, _texts(caught.request.headers))
+        finally:
+            self._local.signing = False
+        return None
+
+    def _catch(self, request: Any, **_words: Any) -> None:
+        """Keep the client from sending what is only to be signed."""
+        if getattr(self._local, "signing", False):
+            raise _SignedError(request)
 
     def write(self, name: str, data: bytes, overwrite: bool) -> None:
         """See `Bucket.write`."""
@@ -205,6 +240,16 @@ def _parts() -> Any:
     from boto3.s3.transfer import TransferConfig
 
     return TransferConfig(multipart_threshold=BIG, multipart_chunksize=BIG // 4, max_concurrency=4)
+
+
+def _texts(headers: Any) -> dict[str, str]:
+    """Return the headers that have to be sent as they are."""
+    found = ((str(name), value) for name, value in headers.items())
+    return {
+        name: value.decode("latin-1") if isinstance(value, bytes) else str(value)
+        for name, value in found
+        if name.lower() not in _OWN_HEADERS
+    }
 
 
 def _code(error: Any) -> str:

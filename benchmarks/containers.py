@@ -1,0 +1,108 @@
+"""Steps in bare containers: clean Linux roots (tests/remote) that have Python, the client of S3, and S3 over loopback."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from metaflow_extensions.netflix_ext.engine.layout import package_keys, tool_key
+from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
+from tests.project import Project
+from tests.remote.container import Container, run
+from tests.remote.network import Network
+from tests.remote.replay import Played, Workflow, deploy, replay
+from tests.remote.roots import root
+from tests.servers.s3 import serve_s3
+
+from .bench import FLOWS, Figure, Place
+from .cases import ARCH
+
+BARE = Path(__file__).parent / "bare_container.py"
+_DONE = re.compile(r"^\[ *(\d+\.\d+) s\] Environment bootstrapped$")
+_IMPORTED = re.compile(r"^IMPORTED (\d+\.\d+) AGAIN (\d+\.\d+)$")
+
+
+class _Open(Network):
+    """The network of this machine: what stands between in tests would be measured too."""
+
+    @property
+    def enter(self) -> list[str]:
+        return []
+
+
+@dataclass
+class Deployment:
+    """A flow that is deployed on S3, and what its tasks run in."""
+
+    project: Project
+    container: Container
+    workflow: Workflow
+
+
+@contextmanager
+def deployed(place: Place, name: str) -> Iterator[Deployment]:
+    """Yield one of the flows, deployed on a server of its own."""
+    folder = place.root / "s3"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    with serve_s3(folder) as server:
+        variables = {**server.variables, "METAFLOW_DATASTORE_SYSROOT_S3": f"{server.root}/bench"}
+        project = Project(place.root, {**place.environment(), **variables})
+        workflow = deploy(project, FLOWS / name, "--environment=conda")
+        container = Container(root=root("bookworm"), variables=dict(server.variables), network=_Open(handle=-1))
+        yield Deployment(project, container, workflow)
+
+
+def bootstraps(played: Played) -> float:
+    """Return the seconds that all tasks of a run have taken to prepare their environments."""
+    if not played.succeeded:
+        raise SystemExit(played.output)
+    seconds = [
+        float(found.group(1)) for task in played.tasks for line in task.ended.lines if (found := _DONE.match(line.text))
+    ]
+    assert len(seconds) == len(played.tasks), played.output
+    return sum(seconds)
+
+
+def bootstrapping(place: Place, repetitions: int) -> Iterator[Figure]:
+    """Prepare three environments in bare containers, in all; over the same objects copied and linked directly."""
+    with deployed(place, "three.py") as given:
+        question = json.dumps(_bare_question(given))
+        subject, baseline = [], []
+        for number in range(repetitions + 1):
+            bare = run(given.container, ["python", "-c", BARE.read_text(), question])
+            assert bare.status == 0, bare.output
+            played = replay(given.workflow, given.container, name=f"bare{number}")
+            if number:  # the first finds the disk cold
+                subject.append(bootstraps(played))
+                baseline.append(float(bare.lines[-1].text))
+    yield Figure("bootstrap of three steps in bare containers", 4.0, "s", subject, [0.0])
+    yield Figure("the same, over the client of S3 and py-rattler directly", 1.3, "x", subject, baseline)
+
+
+def _bare_question(given: Deployment) -> dict[str, Any]:
+    """Return what `bare_container` copies and links: the tools, and the packages of each environment of the flow."""
+    (path,) = given.project.catalog.glob("code/*/conda_v2.cnd")
+    told = json.loads(path.read_text())
+    root = given.project.variables["METAFLOW_DATASTORE_SYSROOT_S3"].removeprefix("s3://") + "/conda_env/"
+    bucket, _, prefix = root.partition("/")
+    environments = [ResolvedEnvironment.from_dict(one, str(path)) for one in told["environments"]]
+    return {
+        "endpoint": given.project.variables["METAFLOW_S3_ENDPOINT_URL"],
+        "bucket": bucket,
+        "tools": [
+            prefix + tool_key(tool["name"], tool["sha256"], tool["file"])
+            for tool in told["tools"][ARCH]
+            if tool["name"] == "py-rattler"
+        ],
+        "environments": [
+            [{**asdict(package), "key": prefix + package_keys(package, {})[0]} for package in one.conda]
+            for one in environments
+        ],
+    }
