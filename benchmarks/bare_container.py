@@ -42,7 +42,7 @@ async def link(records: list[dict], paths: list[Path], folder: Path) -> None:
     import rattler
 
     found = []
-    for fields, path in zip(records, paths):
+    for fields, path in zip(records, paths, strict=True):
         record = rattler.PackageRecord(
             fields["name"],
             fields["version"],

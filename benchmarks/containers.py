@@ -1,4 +1,4 @@
-"""Steps in bare containers: clean Linux roots (tests/remote) that have Python, the client of S3, and S3 over loopback."""
+"""Steps in bare containers: clean Linux roots (tests/remote) with Python and the client of S3, and S3 over loopback."""
 
 from __future__ import annotations
 

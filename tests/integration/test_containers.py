@@ -147,6 +147,8 @@ def test_byte_code_and_prefixes_are_there_already(ada: Project, s3_container: Co
     found = saw(ada, first)
     assert found["cached"] == [True, True]
     assert "The environment is there already" not in first.output
+    assert "Linking packages as they come ..." in first.output
+    assert "Packages are fetched first" not in first.output
     assert "The environment is there already: " + found["prefix"] in second.output
     assert "Fetch" not in second.of("start")[0].output
 

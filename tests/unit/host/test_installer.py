@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from metaflow_extensions.netflix_ext.engine.errors import CreateError
+from metaflow_extensions.netflix_ext.engine.package import PypiPackage
+from metaflow_extensions.netflix_ext.host.delivery import Additions
 from metaflow_extensions.netflix_ext.host.installer import Installer, complete
 from metaflow_extensions.netflix_ext.host.travelled import TravelledByteCode
 from tests.fakes import conda_package, resolved, wheel
@@ -35,9 +38,16 @@ def program(path: Path, text: str, log: Path) -> str:
 
 def installer(folder: Path, conda: str = STAND_IN) -> Installer:
     log = folder / "log"
-    byte_code = TravelledByteCode(str(folder / "code"))
     programs = program(folder / "mamba", conda, log), program(folder / "uv", UV, log)
-    return Installer(*programs, str(folder / "envs"), str(folder / "scratch"), byte_code)
+    return Installer(*programs, str(folder / "envs"), str(folder / "scratch"))
+
+
+def additions(folder: Path) -> Additions:
+    wheels: list[Future[PypiPackage]] = []
+    for package in ENVIRONMENT.pypi:
+        wheels.append(Future())
+        wheels[-1].set_result(package)
+    return Additions([], wheels, [], TravelledByteCode(str(folder / "code")))
 
 
 ENVIRONMENT = resolved(
@@ -49,14 +59,14 @@ def test_a_prefix_is_made_once(tmp_path: Path) -> None:
     """Python comes first in the list, wheels go to uv, what activates is found, and the marker makes it complete."""
     work = installer(tmp_path)
 
-    variables = work.create(ENVIRONMENT)
+    variables = work.create(ENVIRONMENT, additions(tmp_path))
 
     prefix = tmp_path / "envs" / ENVIRONMENT.env_id.prefix_name
     assert variables == {"HELLO": str(prefix)}
     assert (prefix / "listed").read_text().split() == ["@EXPLICIT", ENVIRONMENT.conda[1].url, "file:///abc.conda"]
     assert "file:///i.whl" in (tmp_path / "log").read_text()
     assert complete(str(prefix), list(ENVIRONMENT.env_id)) == variables
-    assert work.create(ENVIRONMENT) == variables
+    assert work.create(ENVIRONMENT, additions(tmp_path)) == variables
     assert (tmp_path / "log").read_text().split("\n").count("run") == 1
 
 
@@ -67,7 +77,7 @@ def test_what_was_half_made_is_made_anew(tmp_path: Path) -> None:
     (prefix / "left over").touch()
     (prefix / ".metaflowenv").write_text(json.dumps({"id": ["a", "b", "c"], "variables": {}}))
 
-    installer(tmp_path).create(ENVIRONMENT)
+    installer(tmp_path).create(ENVIRONMENT, additions(tmp_path))
 
     assert not (prefix / "left over").exists()
 
@@ -75,5 +85,5 @@ def test_what_was_half_made_is_made_anew(tmp_path: Path) -> None:
 def test_its_failure_is_told(tmp_path: Path) -> None:
     """The status and what it said are in the message, and the prefix is not complete."""
     with pytest.raises(CreateError, match=r"the installer of the container failed with status 3: no such package"):
-        installer(tmp_path, "#!/bin/sh\necho no such package >&2; exit 3\n").create(ENVIRONMENT)
+        installer(tmp_path, "#!/bin/sh\necho no such package >&2; exit 3\n").create(ENVIRONMENT, additions(tmp_path))
     assert complete(str(tmp_path / "envs" / ENVIRONMENT.env_id.prefix_name), list(ENVIRONMENT.env_id)) is None
