@@ -15,7 +15,7 @@ import pytest
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.channel import Server
 from tests.project import FLOWS, Project, somebody, store_python
-from tests.remote import Container
+from tests.remote import Container, ports_of
 from tests.remote.capture import airflow_commands, step_functions, step_functions_commands
 from tests.remote.cluster import cluster
 from tests.remote.fixtures import MakeRoot, remote_root, s3_container, s3_only
@@ -80,6 +80,8 @@ def test_a_workflow_in_clean_roots(ada: Project, s3_server: StoreServer, s3_cont
     assert [bool(BOOTSTRAPPED.search(task.output)) for task in played.tasks] == [
         task.step != "join" for task in played.tasks
     ]
+    assert s3_container.network is not None
+    assert set(s3_container.network.opened) == ports_of(s3_server)
 
 
 def saw(project: Project, played: Played) -> dict[str, Any]:

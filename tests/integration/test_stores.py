@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+import requests
 
 from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
@@ -404,3 +405,24 @@ def test_a_flows_commands_share_too(s3_server: StoreServer, store_channel: Serve
     assert full_id in done.stdout
     done = ada.flow(ONE, "--datastore=s3", "environment", "show", "start", "--json")
     assert "cached" in next(iter(json.loads(done.stdout)["steps"]["start"].values()))["states"]
+
+
+def test_another_program_reads_what_is_signed(
+    s3_server: StoreServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """URL and headers give the bytes of a key, whose name may be odd; the URL alone gives none, and holds no secret."""
+    s3_server.use(monkeypatch)
+    store = MetaflowStore("s3", f"{s3_server.root}/{tmp_path.name}")
+    key = "packages/conda/h:1/a+b=c@1!2.0/x-1-0.conda"
+    store.put(key, b"data")
+
+    found = store.signed(key)
+
+    assert found is not None
+    url, headers = found
+    assert requests.get(url, headers=headers, timeout=30).content == b"data"
+    assert requests.get(url, timeout=30).status_code == 403
+    assert "testersecret" not in url + str(headers)
+    # Signing is not sending: what comes after is sent.
+    assert store.get(key) == b"data"
+    assert MetaflowStore("local", str(tmp_path)).signed(key) is None
