@@ -183,6 +183,11 @@ def test_faults_in_a_container(
         said = failed()
     assert f"'{store.where(wheel)}' is not the file that was resolved: expected" in said
     assert "Traceback" not in said
+    linked = of(store, "packages/", "click")
+    with changed(store, linked, b"something else"):
+        said = failed()
+    assert "Packages are fetched first: " in said
+    assert f"'{store.where(linked)}' is not the file that was resolved: expected" in said
     code = next(key for key in below(store, "bytecode/") if key.endswith(".zip"))
     with changed(store, code, b"something else"):
         played = replay(workflow, s3_container)
