@@ -25,7 +25,6 @@ from .cases import ARCH
 
 BARE = Path(__file__).parent / "bare_container.py"
 _DONE = re.compile(r"^\[ *(\d+\.\d+) s\] Environment bootstrapped$")
-_IMPORTED = re.compile(r"^IMPORTED (\d+\.\d+) AGAIN (\d+\.\d+)$")
 
 
 class _Open(Network):

@@ -134,7 +134,9 @@ def test_what_other_schedulers_are_given(ada: Project, s3_container: Container, 
         assert "bootstrap" not in " ".join(commands["end"])
 
 
-def test_byte_code_and_prefixes_are_there_already(ada: Project, s3_container: Container, tmp_path: Path) -> None:
+def test_byte_code_and_prefixes_are_there_already(
+    ada: Project, s3_server: StoreServer, s3_container: Container, tmp_path: Path
+) -> None:
     """Modules come with their byte code; on a volume, the second task finds the prefix and fetches nothing."""
     volume = tmp_path / "volume"
     volume.mkdir()
@@ -153,6 +155,11 @@ def test_byte_code_and_prefixes_are_there_already(ada: Project, s3_container: Co
     assert "Packages are fetched first" not in first.output
     assert "The environment is there already: " + found["prefix"] in second.output
     assert "Fetch" not in second.of("start")[0].output
+    # What opened the store is written neither into the prefix nor into the cache of packages.
+    written = [path.read_text() for path in volume.rglob("*.json")]
+    assert any("/conda_env/packages/conda/" in text for text in written)
+    secrets = ("AWS4-HMAC", "X-Amz", s3_server.variables["AWS_SECRET_ACCESS_KEY"])
+    assert [text for text in written for secret in secrets if secret in text] == []
 
 
 @contextmanager

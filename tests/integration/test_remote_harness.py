@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.project import FLOWS
-from tests.remote import Container, isolated, ports_of
+from tests.remote import Container, Network, isolated, ports_of
 from tests.remote.capture import airflow_commands, play_states, step_functions, step_functions_commands
 from tests.remote.cluster import cluster
 from tests.remote.fixtures import MakeRoot, bare, container_for, remote_root, s3_container, s3_only, user_of
@@ -53,6 +54,30 @@ def test_fans_and_dependencies() -> None:
 
 
 @pytest.mark.slow
+def test_a_workflow_as_it_stands(s3_server: StoreServer, s3_container: Container, tmp_path: Path) -> None:
+    """Branches, a foreach in a foreach, joins and parameters: each pod by itself, with the store alone in reach."""
+    user = user_of(s3_server, tmp_path)
+    workflow = deploy(user, SHAPES)
+
+    played = replay(workflow, s3_container, parameters={"word": "a b", "count": 1}, parallel=2)
+
+    assert played.succeeded, played.output
+    names = ["start", "left", "right", "both", "fan", "outer", "inner_join", "outer_join", "end"]
+    assert sorted([*names, "inner", "inner", "after", "after"]) == sorted(task.step for task in played.tasks)
+    assert "labels: 0a! 0b!" in played.of("end")[0].output
+    assert "start runs on run-start-0" in played.of("start")[0].output
+    wanted = "[run.successful, run.data.said, run['both'].task.data.sides, run['start'].task.data.python]"
+    assert read(user, played, wanted) == [True, "a b 1", ["left", "right"], "3.11.2"]
+    assert {int(s3_server.variables["METAFLOW_S3_ENDPOINT_URL"].rpartition(":")[2])} == set(network_of(s3_container))
+
+
+def network_of(container: Container) -> dict[int, int]:
+    """Return how often each port was reached."""
+    assert isinstance(container.network, Network)
+    return dict(container.network.opened)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["azure", "gs"])
 def test_a_workflow_on_another_store(
     kind: str, request: pytest.FixtureRequest, remote_root: MakeRoot, tmp_path: Path
@@ -82,6 +107,25 @@ def test_a_task_that_is_killed_ends_the_run(s3_server: StoreServer, s3_container
 
 
 # --- clusters
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["kubernetes", "batch"])
+def test_a_run_on_a_cluster(
+    kind: str, s3_server: StoreServer, s3_container: Container, remote_root: MakeRoot, tmp_path: Path
+) -> None:
+    """Metaflow launches, watches and reads its jobs as ever; each ran in the root that was chosen for its step."""
+    user = user_of(s3_server, tmp_path)
+    other = replace(s3_container, root=remote_root("trixie"))
+
+    with cluster(tmp_path, lambda step: other if step == "end" else s3_container) as machine:
+        done = user.command(str(LINE), *ON_S3, "run", "--with", kind, "--word", "a b", variables=machine.variables)
+
+    assert done.returncode == 0, done.output
+    assert [("start", 0), ("end", 0)] == [(job.step, job.status) for job in machine.jobs]
+    assert "start ran on Python 3.11.2 and the word is a b" in done.output
+    pythons = [user.latest("LineFlow", f"run['{step}'].task.metadata_dict['python_version']") for step in STEPS]
+    assert ["3.11", "3.13"] == [str(python)[:4] for python in pythons]
 
 
 @pytest.mark.slow

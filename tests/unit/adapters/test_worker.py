@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import threading
 import time
@@ -248,6 +249,29 @@ def test_a_forked_child_has_a_worker_of_its_own(worker: Worker, marker: Path) ->
     assert childs not in (-1, parents)
     assert is_gone(childs)
     assert worker.request("hello", {})["pid"] == parents
+
+
+@pytest.mark.parametrize("first", ["release", "request"])
+def test_one_that_is_held_waits_for_its_library(first: str, tmp_path: Path) -> None:
+    """It is started before py-rattler is there, loads it when it is let go or asked, and so does its successor."""
+    bare = Path(sys.base_prefix, "bin", f"python{sys.version_info[0]}.{sys.version_info[1]}")
+    if not bare.exists() or subprocess.run([bare, "-Ic", "import rattler"], check=False).returncode == 0:
+        pytest.skip("there is no Python beside this one that lacks py-rattler")
+    tools = tmp_path / "tools"
+    worker = Worker(bare, [tools], held=True)
+    worker.begin()
+    time.sleep(0.5)  # one that does not wait has died by now
+    tools.mkdir()
+    (tools / "rattler").symlink_to(Path(rattler.__file__).parent)
+
+    if first == "release":
+        worker.release()
+    versions = [worker.request("versions", {})]
+    worker.kill()
+    versions.append(worker.request("versions", {}))
+    worker.close()
+
+    assert versions == [{"py-rattler": rattler.__version__}] * 2
 
 
 _USES = """

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import subprocess
 import sys
 import zipfile
-from io import BytesIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
@@ -97,7 +96,7 @@ def test_an_old_python_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     with pytest.raises(CreateError, match=r"is 3\.\d+, and the tools that create environments need 9\.1"):
         nested.check_python()
     question: list[Any] = ["fetch", [{}], "local", {"folder": "/nowhere", "tools": []}]
-    monkeypatch.setattr(sys, "stdin", io.StringIO(json.dumps(question)))
+    monkeypatch.setattr(sys, "stdin", StringIO(json.dumps(question)))
 
     answer.main()
 

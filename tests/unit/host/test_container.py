@@ -33,7 +33,7 @@ def test_a_prefix_that_is_there_is_used(
     (prefix / ".metaflowenv").write_text(json.dumps(marker))
     monkeypatch.setattr(compat, "configured", lambda names: dict.fromkeys(names, str(root)))
 
-    found = Container(store, str(tmp_path / "work")).prefix(ENVIRONMENT.env_id)
+    found = Container(store, str(tmp_path / "work"), {}).prefix(ENVIRONMENT.env_id)
 
     assert found == {"path": str(prefix), "python": f"{prefix}/bin/python", "variables": {"HELLO": "it's"}}
     assert "is there already" in capsys.readouterr().out

@@ -100,7 +100,7 @@ class Worker:
         interpreter: A Python that has py-rattler, or finds it in *folders*; this process's own if None.
         folders: Where else that interpreter may find py-rattler.
         command: A program to start instead, one that talks the same language.
-        held: Whether it waits for `release` before it loads py-rattler, which is not there yet.
+        held: Whether it waits for `release`, or the first request, before it loads py-rattler, which is not there yet.
     """
 
     def __init__(
@@ -146,6 +146,8 @@ class Worker:
         raised. WorkerError is raised for an answer that is an error. When the caller is interrupted the worker is
         ended, so that nothing goes on behind its back.
         """
+        if self._held:
+            self.release()
         died: _DiedError | None = None
         for _ in range(2):
             if died is not None and before_retry is not None:

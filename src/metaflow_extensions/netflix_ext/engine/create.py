@@ -14,7 +14,7 @@ from .events import Reporter
 from .fetch import at_hand
 from .identity import EnvID, parse_env_id
 from .platform import VirtualPackage, satisfies
-from .ports import Activator, Archives, ByteCode, CondaInstaller, Machine, Prefixes, WheelInstaller
+from .ports import Activator, CondaInstaller, LinkedByteCode, Machine, PackageFiles, Prefixes, WheelInstaller
 from .resolved import ResolvedEnvironment
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_")
@@ -26,11 +26,11 @@ class Creator:
     """What creating needs."""
 
     prefixes: Prefixes
-    archives: Archives
+    archives: PackageFiles
     conda: CondaInstaller
     wheels: WheelInstaller
     activator: Activator
-    byte_code: ByteCode
+    byte_code: LinkedByteCode
     machine: Machine
 
 

@@ -13,7 +13,7 @@ from .errors import PackageError, StoreError
 from .events import Reporter
 from .layout import package_keys
 from .package import CondaPackage, PypiPackage
-from .ports import Archives
+from .ports import PackageFiles
 from .resolved import ResolvedEnvironment
 
 TASK = "fetch packages from the store"
@@ -25,7 +25,7 @@ P = TypeVar("P", CondaPackage, PypiPackage)
 
 def at_hand(
     environment: ResolvedEnvironment,
-    archives: Archives,
+    archives: PackageFiles,
     unpacked: Callable[[CondaPackage], bool],
     report: Reporter,
     note: Callable[[str], None],
@@ -76,7 +76,7 @@ class _Files:
     ``is_cached`` says whether a store had one where its URL tells, ``fault`` why a store was not asked any more.
     """
 
-    def __init__(self, stored: Mapping[str, str], archives: Archives) -> None:
+    def __init__(self, stored: Mapping[str, str], archives: PackageFiles) -> None:
         self.stored = stored
         self.paths: dict[str, Path] = {}
         self.copied = 0

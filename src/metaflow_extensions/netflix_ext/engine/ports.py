@@ -168,8 +168,8 @@ class Fetcher(Protocol):
         ...
 
 
-class Archives(Protocol):
-    """Package files on this machine; may be asked by several threads.
+class PackageFiles(Protocol):
+    """Package files on this machine, and in stores; may be asked by several threads.
 
     Each method raises PackageError where bytes are not those that were resolved.
     """
@@ -181,6 +181,10 @@ class Archives(Protocol):
     def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> Path | None:
         """Return the file of *package*, copied from a store that has it under one of *keys*; None where none has it."""
         ...
+
+
+class Archives(PackageFiles, Protocol):
+    """Package files that can be fetched from where they come from, too."""
 
     def fetched(
         self,
@@ -248,12 +252,16 @@ class Machine(Protocol):
         ...
 
 
-class ByteCode(Protocol):
-    """Byte code of packages, made once and off the critical path. It never raises: all works without it."""
+class LinkedByteCode(Protocol):
+    """Byte code of packages that is there already. It never raises: all works without it."""
 
     def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:
         """Put what is known of *packages* into *stage*, and return how many files."""
         ...
+
+
+class ByteCode(LinkedByteCode, Protocol):
+    """Byte code of packages, made once and off the critical path."""
 
     def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage], env_id: EnvID | None = None) -> None:
         """Let what *prefix* lacks be made in the background; return at once, for nothing where it lacks nothing."""

@@ -4,7 +4,7 @@ Stage 0, here, is run by the container's own Python, with the standard library, 
 it fetches the tools and the packages from the datastore, by their hashes. Stage 1 (`stage`) creates the prefix.
 
     .mf_conda/tools/          py-rattler, uv and what they need, unpacked
-    .mf_conda/archives/       the packages
+    .mf_conda/archives/       packages that come as files
     .mf_conda/bytecode/       byte code that has come along
     .mf_conda/envs/           prefixes, where METAFLOW_CONDA_ENVS_ROOT names no other folder that can be written to;
                               in it .packages, unpacked, where CONDA_PKGS_DIRS names no other
@@ -47,11 +47,18 @@ _WORKERS = 16
 
 
 class Container:
-    """The work of one task, in *folder*; *store* is the one that the flow's environments are shared in."""
+    """The work of one task, in *folder*.
 
-    def __init__(self, store: Store, folder: str) -> None:
+    Args:
+        store: the one that the flow's environments are shared in.
+        folder: where to work.
+        document: what the code package tells of environments and tools (see `provisions`).
+    """
+
+    def __init__(self, store: Store, folder: str, document: Mapping[str, Any]) -> None:
         self._store = store
         self._folder = folder
+        self._document = document
         self._begun = time.time()
         self._arrivals = Arrivals(store, os.path.join(folder, "archives"))
         self._tools = os.path.join(folder, "tools")
@@ -87,33 +94,32 @@ class Container:
         path = os.path.join(root, env_id.prefix_name)
         variables = complete(path, env_id)
         if variables is None:
-            document = _document()
-            environment = environment or _environment(document, env_id)
-            variables = self._create(environment, document, root)
+            variables = self._create(environment or _environment(self._document, env_id), root)
         else:
             self.say(f"The environment is there already: {path}")
         return {"path": path, "python": os.path.join(path, "bin", "python"), "variables": variables}
 
     def lacking(self, arch: str) -> dict[str, Any]:
         """Return which tools are not here, and where they would be: see `nested.complete`."""
-        tools = [tool for tool in _document().get("tools", {}).get(arch, []) if tool["name"] not in self._unpacked]
+        known = self._document.get("tools", {}).get(arch, [])
+        tools = [tool for tool in known if tool["name"] not in self._unpacked]
         return {"folder": self._tools, "tools": tools}
 
-    def _create(self, environment: ResolvedEnvironment, document: Mapping[str, Any], root: str) -> dict[str, str]:
+    def _create(self, environment: ResolvedEnvironment, root: str) -> dict[str, str]:
         """Return the activation variables of the prefix of *environment* below *root*, made now."""
         arch = environment.env_id.arch
-        installer = document.get("installer", {}).get(arch)
+        installer = self._document.get("installer", {}).get(arch)
         if installer is None:
             nested.check_python()
         # uv is large, and puts wheels in place at the end.
-        tools = [tool for tool in document["tools"][arch] if tool["name"] in CREATION_TOOLS]
+        tools = [tool for tool in self._document["tools"][arch] if tool["name"] in CREATION_TOOLS]
         last = [tool for tool in tools if tool["name"] == "uv" and environment.pypi]
         first = [tool for tool in tools if tool["name"] != "uv" and not installer]
         delivery = Delivery(
             self._store,
             self._arrivals,
             stored=environment.stored,
-            forms=document.get("formats", {}),
+            forms=self._document.get("formats", {}),
             cache=self._packages,
             say=self.say,
         )
@@ -126,7 +132,7 @@ class Container:
             make = self._installer(installer, root) if installer else self._stage(root, linking, delivery.headers)
             uv = [pool.submit(self._tool, tool) for tool in last]
             wheels = [pool.submit(delivery.wheel, package) for package in environment.pypi]
-            listing = self._compiled(environment, document)
+            listing = self._compiled(environment)
             codes = delivery.byte_code(listing, environment.cache_tag, byte_code, pool)
             additions = Additions(uv, wheels, codes, byte_code)
             found: dict[str, str] = self._linked(make, environment, delivery, additions, pool)
@@ -179,9 +185,9 @@ class Container:
         uv = os.path.join(self._tools, "bin", "uv")
         return Installer(path, uv, root, os.path.join(self._folder, "scratch"))
 
-    def _compiled(self, environment: ResolvedEnvironment, document: Mapping[str, Any]) -> Listing:
+    def _compiled(self, environment: ResolvedEnvironment) -> Listing:
         """Return the byte code that there is for *environment*: as the code package says, else as the store does."""
-        listing = document.get("bytecode", {}).get(environment.env_id.full_id)
+        listing = self._document.get("bytecode", {}).get(environment.env_id.full_id)
         try:
             return listing if listing is not None else compiled.known(environment, self._store) or {}
         except StoreError as error:
@@ -224,7 +230,7 @@ def _document() -> dict[str, Any]:
     return found
 
 
-def _environment(document: dict[str, Any], env_id: EnvID) -> ResolvedEnvironment:
+def _environment(document: Mapping[str, Any], env_id: EnvID) -> ResolvedEnvironment:
     for item in document["environments"]:
         if item["id"] == list(env_id):
             return ResolvedEnvironment.from_dict(item, PACKAGE_FILE)
@@ -265,7 +271,7 @@ def main(arguments: list[str]) -> int:
 
 def _prepare(step: str, datastore: str, root: str, arch: str, which: str) -> None:
     folder = os.path.join(os.getcwd(), FOLDER)
-    container = Container(arrivals.store_at(datastore, root), folder)
+    container = Container(arrivals.store_at(datastore, root), folder, _document())
     container.say(f"Preparing the environment of step {step}")
     kind, _, text = which.partition("=")
     chosen = container.chosen(text, arch, datastore) if kind == "name" else None

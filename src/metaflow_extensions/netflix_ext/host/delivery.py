@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
     from ..engine.compiled import Listing
-    from ..engine.identity import EnvID
     from ..engine.ports import Store
     from .arrivals import Arrivals
     from .travelled import TravelledByteCode
@@ -155,16 +154,10 @@ class Additions:
         return tuple(settled(self._wheels))
 
     def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:
-        """Link byte code, when it is there: see `ports.ByteCode`."""
+        """Link byte code, when it is there: see `ports.LinkedByteCode`."""
         self.asked = True
         settled(self._codes)
         return self._target.link(stage, packages)
-
-    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage], env_id: EnvID | None = None) -> None:
-        """Do nothing: what did not come along is made when it is imported."""
-
-    def begin_tree(self, folder: Path, python: Path) -> None:
-        """Do nothing."""
 
 
 def settled(futures: Iterable[Future[T]]) -> list[T]:

@@ -21,7 +21,7 @@ _FOLDER = "__pycache__"
 
 
 class TravelledByteCode:
-    """Byte code below *folder*, a folder for each package; see `ports.ByteCode`. It never raises."""
+    """Byte code below *folder*, a folder for each package; see `ports.LinkedByteCode`. It never raises."""
 
     def __init__(self, folder: str) -> None:
         self._folder = folder

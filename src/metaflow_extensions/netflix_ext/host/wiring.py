@@ -239,14 +239,14 @@ class ContainerParts:
             prefixes=self._prefixes,
             conda=self._conda,
             wheels=_AddedWheels(self._wheels, additions),
-            archives=_NoArchives(),
+            archives=_NoFiles(),
             activator=self._activator,
             byte_code=additions,
             machine=LocalMachine(os.environ),
         )
 
 
-class _NoArchives:
+class _NoFiles:
     """No files of packages: what there are have URLs of this machine already."""
 
     def here(self, package: CondaPackage | PypiPackage) -> None:
@@ -254,16 +254,6 @@ class _NoArchives:
 
     def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> None:
         """Return None."""
-
-    def fetched(
-        self,
-        package: CondaPackage | PypiPackage,
-        advanced: Callable[[int], None] = lambda _: None,
-        *,
-        trusted: Sequence[str] = (),
-    ) -> Path:
-        """Raise: packages are fetched by what installs them."""
-        raise NotImplementedError
 
 
 class _AddedWheels:

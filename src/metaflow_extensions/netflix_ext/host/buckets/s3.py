@@ -64,9 +64,8 @@ class S3Bucket(Bucket):
         self._prefix = below(prefix)
         self._client = _client()
         self._extra = _encryption()
-        self._lock = threading.Lock()
         self._local = threading.local()
-        self._catches = False
+        self._client.meta.events.register("before-send.s3.GetObject", self._catch)
 
     def read(self, name: str) -> bytes | None:
         """See `Bucket.read`."""
@@ -90,10 +89,6 @@ class S3Bucket(Bucket):
 
     def signed(self, name: str) -> tuple[str, dict[str, str]] | None:
         """See `Bucket.signed`."""
-        with self._lock:
-            if not self._catches:
-                self._client.meta.events.register("before-send.s3.GetObject", self._catch)
-                self._catches = True
         self._local.signing = True
         try:
             self._client.get_object(**self._where(name))
