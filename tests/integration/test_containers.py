@@ -156,10 +156,13 @@ def test_byte_code_and_prefixes_are_there_already(
     assert "The environment is there already: " + found["prefix"] in second.output
     assert "Fetch" not in second.of("start")[0].output
     # What opened the store is written neither into the prefix nor into the cache of packages.
-    written = [path.read_text() for path in volume.rglob("*.json")]
+    records = [
+        path for path in volume.rglob("*.json") if "conda-meta" in path.parts or path.name == "repodata_record.json"
+    ]
+    written = [path.read_text() for path in records]
     assert any("/conda_env/packages/conda/" in text for text in written)
-    secrets = ("AWS4-HMAC", "X-Amz", s3_server.variables["AWS_SECRET_ACCESS_KEY"])
-    assert [text for text in written for secret in secrets if secret in text] == []
+    secret = s3_server.variables["AWS_SECRET_ACCESS_KEY"]
+    assert [text for text in written if "AWS4-HMAC" in text or "x-amz" in text.lower() or secret in text] == []
 
 
 @contextmanager
