@@ -142,6 +142,14 @@ RACE = (
     "failed to fetch alpha-1-0.conda\nCaused by: failed to rename temp directory /c/.x to /c/alpha-1-0\n"
     "Caused by: Directory not empty (os error 39)"
 )
+GONE = (
+    "failed to fetch alpha-1-0.conda\nCaused by: failed to remove existing cache directory '/c/alpha-1-0'\n"
+    "Caused by: No such file or directory (os error 2)"
+)
+UNLINKED = (
+    "failed to link alpha-1-0.conda\nCaused by: failed to copy file to destination\n"
+    "Caused by: failed to copy file from /c/alpha-1-0/x to /stage/x: No such file or directory (os error 2)"
+)
 
 
 class Failing(Canned):
@@ -161,9 +169,10 @@ class Failing(Canned):
         return super().request(do, arguments, **more)
 
 
-def test_a_package_that_is_just_being_unpacked_is_waited_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize("message", [RACE, GONE, UNLINKED], ids=["race", "gone", "unlinked"])
+def test_a_package_that_is_just_being_unpacked_is_waited_for(message: str, tmp_path: Path) -> None:
     """A race with what a failed installation still unpacks is run again, twice at most, each time from nothing."""
-    worker, report = Failing(RACE, 2), Kept()
+    worker, report = Failing(message, 2), Kept()
 
     RattlerInstaller(worker).install((PACKAGE,), tmp_path, Path("/final"), report)
 

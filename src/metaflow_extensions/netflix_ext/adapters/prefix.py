@@ -22,8 +22,12 @@ DOWNLOAD = "download conda packages"
 LINK = "link conda packages"
 
 _PATIENCE = 120.0
-# An installation that has failed goes on unpacking for a while; who unpacks the same package then meets its folder.
-_RACE = re.compile(r"failed to rename temp directory[\s\S]*Directory not empty")
+# An installation that has failed goes on fetching, and puts what comes in the place of what lies in the cache by then:
+# who unpacks or links the same package meets its folder, or finds it gone.
+_RACE = re.compile(
+    r"failed to rename temp directory[\s\S]*Directory not empty|"
+    r"failed to (?:remove existing cache directory|link )[\s\S]*No such file or directory"
+)
 _AGAIN = 2
 _PAUSE = 0.5
 _DISK = re.compile(
