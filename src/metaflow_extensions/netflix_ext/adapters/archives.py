@@ -95,6 +95,21 @@ class KeptArchives:
         self._fetcher.fetch(package.url, package.digest, path, advanced, trusted=trusted)
         return path
 
+    def pinned(self, url: str, filename: str) -> str:
+        """Fetch the file *filename* from *url*, whatever it is, keep it, and return its SHA-256; raise PackageError."""
+        self._sweep()
+        self._folder.mkdir(parents=True, exist_ok=True)
+        aside = self._folder / f".{secrets.token_hex(8)}"
+        try:
+            sha256 = self._fetcher.pinned(url, aside)
+            path = self._folder / check_key(f"sha256-{sha256}/{filename}")
+            path.parent.mkdir(exist_ok=True)
+            os.replace(aside, path)
+        finally:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(aside)
+        return sha256
+
     def _place(self, package: CondaPackage | PypiPackage) -> tuple[Path, str, str]:
         """Return where the file of *package* lies, the algorithm of its hash, and the hash."""
         algorithm, expected = _hash_of(package)

@@ -75,10 +75,19 @@ class HttpFetcher:
         not checked. Raises PackageError where the file cannot
         be had, or is not the one that *digest* says; OSError where it cannot be written.
         """
+        self._transfer(url, digest, path, advanced, trusted)
+
+    def pinned(self, url: str, path: Path) -> str:
+        """Put the bytes of *url*, whatever they are, into *path*, and return their SHA-256; raise as `fetch` does."""
+        return self._transfer(url, "", path, lambda _: None, ())
+
+    def _transfer(
+        self, url: str, digest: str, path: Path, advanced: Callable[[int], None], trusted: Sequence[str]
+    ) -> str:
         pause = self._pause
         for attempt in range(1, self._tries + 1):
             try:
-                self._attempt(url, digest, path, advanced, trusted)
+                return self._attempt(url, digest, path, advanced, trusted)
             except _AgainError as error:
                 if attempt == self._tries:
                     raise PackageError(
@@ -87,12 +96,11 @@ class HttpFetcher:
                     ) from error
                 time.sleep(min(max(pause, error.pause), _LONGEST_PAUSE))
                 pause *= 2
-            else:
-                return
+        raise AssertionError("the last attempt returns or raises")
 
     def _attempt(
         self, url: str, digest: str, path: Path, advanced: Callable[[int], None], trusted: Sequence[str]
-    ) -> None:
+    ) -> str:
         algorithm, _, expected = digest.rpartition(":")
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{tokens.token_hex(8)}")
@@ -105,8 +113,10 @@ class HttpFetcher:
                     hashed.update(block)
                     told += len(block)
                     advanced(len(block))
-            _check_digest(url, algorithm or "sha256", expected, hashed.hexdigest())
+            if digest:
+                _check_digest(url, algorithm or "sha256", expected, hashed.hexdigest())
             os.replace(aside, path)
+            return hashed.hexdigest()
         except BaseException:
             advanced(-told)
             raise

@@ -36,20 +36,22 @@ def run(
     text: str | None = None,
     timeout: float | None = None,
     leashed: bool = False,
+    log: IO[str] | None = None,
 ) -> Finished:
     """Run *command* to its end, with *text* as its input; any exit status is an answer.
 
     The program is ended together with its children when it times out or when we are interrupted; a *leashed* one, which
     has no input, also when we are killed: then it writes nothing into a folder that is somebody else's by now.
+    All that it says goes to *log*, where there is one, as it is said.
     Raises ToolError where it cannot be started or does not end in time.
     """
     if not leashed:
         stdin = subprocess.PIPE if text is not None else subprocess.DEVNULL
-        return _finish(_start(command, environment, folder, stdin), command, text, timeout)
+        return _finish(_start(command, environment, folder, stdin, log=log), command, text, timeout)
     leash, ours = os.pipe()
     try:
         try:
-            process = _start(["/bin/sh", "-c", _LEASHED, "sh", *command], environment, folder, leash)
+            process = _start(["/bin/sh", "-c", _LEASHED, "sh", *command], environment, folder, leash, log=log)
         finally:
             os.close(leash)
         return _finish(process, command, None, timeout)
@@ -86,7 +88,7 @@ def _finish(
         raise
     finally:
         _RUNNING.remove(process)
-    return Finished(returncode=process.returncode, stdout=stdout, stderr=stderr)
+    return Finished(returncode=process.returncode, stdout=stdout or "", stderr=stderr or "")
 
 
 _RUNNING = []  # type: list[subprocess.Popen[str]]
@@ -151,13 +153,14 @@ def _start(
     folder: Path | None,
     stdin: int,
     stderr: IO[str] | int = subprocess.PIPE,
+    log: IO[str] | None = None,
 ) -> subprocess.Popen[str]:
     try:
         return subprocess.Popen(
             list(command),
             stdin=stdin,
-            stdout=subprocess.PIPE,
-            stderr=stderr,
+            stdout=subprocess.PIPE if log is None else log,
+            stderr=stderr if log is None else log,
             env=dict(environment) if environment is not None else None,
             cwd=folder,
             text=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -12,6 +13,7 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from ..engine.errors import ResolveError, ToolError
+from ..engine.origin import ARCHIVE, FOLDER, GIT, Link
 from ..engine.package import PypiPackage
 from ..engine.ports import PypiRequest
 from ..engine.secret import strip_credentials
@@ -23,7 +25,6 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-FROM_SOURCE = "building from source is not supported yet in this version"
 _SHOWN = 3
 
 _Entries = dict[str, tuple[str, Mapping[str, Any]]]
@@ -38,26 +39,40 @@ def parsed(text: str) -> Mapping[str, Any]:
     return found
 
 
-def packages_of(lock: Mapping[str, Any], request: PypiRequest) -> tuple[PypiPackage, ...]:
-    """Return the wheel of each package of a pylock (PEP 751): of several, the one that fits the target best.
+@dataclass(frozen=True, slots=True)
+class Unbuilt:
+    """What a lock names that is no wheel: the name of the distribution, and where its source is."""
 
+    name: str
+    link: Link
+
+
+def packages_of(lock: Mapping[str, Any], request: PypiRequest) -> tuple[tuple[PypiPackage, ...], tuple[Unbuilt, ...]]:
+    """Return the wheel of each package of a pylock (PEP 751), and what has none that fits, but a source.
+
+    Of several wheels the one counts that fits the target best.
     *index* is set to ``default`` where the file came from an index or a page of links, and is empty for a direct link.
-    Raises ResolveError for a package without a fitting wheel, or without one among the files whose hashes are given;
-    ToolError where the lock is not what uv writes.
+    Raises ResolveError for a package with neither, or without a file whose hash is given; ToolError where the lock is
+    not what uv writes.
     """
     tags = target_tags(request.python, request.arch, request.virtual)
-    found = []
+    found, unbuilt = [], []
     for number, package in enumerate(_field(lock, "packages", list, "pylock", default=[])):
         where = f"pylock.packages[{number}]"
         name = canonicalize_name(_field(package, "name", str, where))
         entries = _entries(package, where)
-        if not entries:
-            raise ResolveError(f"'{name}' has no wheel, and {FROM_SOURCE}", "ask for a version that has wheels")
         version = _field(package, "version", str, where, default="")
-        entries = _allowed(entries, request.options.hashes_of(name), f"{name} {version}".strip())
+        hashes, who = request.options.hashes_of(name), f"{name} {version}".strip()
+        best = best_wheel(entries, tags)
+        source = _source(package, where) if best is None else None
+        if source is not None:
+            _check_source(source, hashes, who)
+            unbuilt.append(Unbuilt(name, source))
+            continue
+        entries = _allowed(entries, hashes, who)
         best = best_wheel(entries, tags)
         if best is None:
-            raise misfit(name, ", ".join(sorted(entries)), request)
+            raise misfit(name, ", ".join(sorted(entries)) or "nothing", request)
         place, entry = entries[best]
         found.append(
             PypiPackage(
@@ -70,7 +85,33 @@ def packages_of(lock: Mapping[str, Any], request: PypiRequest) -> tuple[PypiPack
                 index="default" if "wheels" in package else "",
             )
         )
-    return tuple(sorted(found, key=lambda one: one.name))
+    return tuple(sorted(found, key=lambda one: one.name)), tuple(unbuilt)
+
+
+def _source(package: Mapping[str, Any], where: str) -> Link | None:
+    """Return where the source of *package* is, if the lock names one."""
+    for key in ("sdist", "archive"):
+        entry = _field(package, key, dict, where, default={})
+        if entry and not filename_of(_location(entry, where)).endswith(".whl"):
+            inside = _field(entry, "subdirectory", str, where, default="")
+            return Link(ARCHIVE, _location(entry, where), subdirectory=inside, sha256=_sha256(where, entry))
+    vcs = _field(package, "vcs", dict, where, default={})
+    if vcs:
+        url = _field(vcs, "url", str, where, default="") or _location(vcs, where)
+        commit = _field(vcs, "commit-id", str, where)
+        return Link(GIT, url, reference=commit, subdirectory=_field(vcs, "subdirectory", str, where, default=""))
+    folder = _field(package, "directory", dict, where, default={})
+    if folder:
+        inside = _field(folder, "subdirectory", str, where, default="")
+        return Link(FOLDER, _location(folder, where), subdirectory=inside)
+    return None
+
+
+def _check_source(link: Link, hashes: Collection[str], who: str) -> None:
+    """Raise ResolveError where hashes are given, and not that of what is to be built."""
+    if hashes and f"sha256:{link.sha256}" not in hashes:
+        found = {filename_of(link.url): f"sha256:{link.sha256}" if link.sha256 else "none"}
+        raise unlisted(who, found, hashes)
 
 
 def _allowed(entries: _Entries, hashes: Collection[str], who: str) -> _Entries:

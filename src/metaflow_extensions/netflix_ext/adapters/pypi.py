@@ -12,28 +12,30 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
-from urllib.parse import urlsplit
 
 from packaging.utils import canonicalize_name
 
-from ..engine.errors import InputError, ResolveError, ToolError
+from ..engine.create import Prefix
+from ..engine.errors import ResolveError, ToolError
 from ..engine.package import PypiPackage
 from ..engine.platform import VirtualPackage, check_arch
-from ..engine.ports import PypiRequest
+from ..engine.ports import Builds, PypiRequest
 from ..engine.requirement import PypiRequirement
-from ..engine.secret import has_credentials, redact
-from ..engine.wheel_tags import best_wheel, number_pair, target_tags
+from ..engine.secret import has_credentials
+from ..engine.wheel_tags import number_pair
+from .linked import NOT_HERE, linked
 from .process import Finished
-from .pylock import FROM_SOURCE, annotated, filename_of, packages_of, parsed, unlisted
+from .pylock import annotated, packages_of, parsed, unlisted
 from .stubs import distribution_version, stub_wheel
 from .uv_program import (
     Asked,
+    building,
     complaint,
     default_index,
     digests_of,
     find_uv,
     indexes_environment,
-    misfit,
+    is_unbuilt,
     run_uv,
     translated,
     uv_version,
@@ -47,15 +49,25 @@ _PASSES = 4
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Call:
-    """One question to uv: what is asked, and the lines of constraints, stand-ins among them."""
+    """One question to uv: what is asked, and the lines of constraints, stand-ins among them.
+
+    Where there is a ``prefix``, uv may build in it what it needs to know of sources.
+    """
 
     request: PypiRequest
     constraints: tuple[str, ...]
     environment: Mapping[str, str]
+    prefix: Prefix | None = None
+
+
+class _UnbuiltError(ResolveError):
+    """Something has no wheel."""
 
 
 class UvSolver:
-    """Picks wheels with uv, for any target from any machine; nothing is built, no Python is looked for or fetched.
+    """Picks wheels with uv, for any target from any machine; no Python is looked for or fetched.
+
+    Wheels are preferred: only where the requirements cannot be met by them alone are sources looked at, all of them.
 
     Args:
         secrets: for each clean index URL that needs them, the same URL with its credentials. They reach uv by
@@ -79,21 +91,26 @@ class UvSolver:
         """Return the version of uv."""
         return {"uv": uv_version(self._uv())}
 
-    def solve(self, request: PypiRequest) -> tuple[PypiPackage, ...]:
-        """Return one wheel a distribution, by name.
+    def solve(self, request: PypiRequest, builds: Builds | None = None) -> tuple[PypiPackage, ...]:
+        """Return one wheel a distribution, by name; without *builds* nothing is built.
 
-        Raises ResolveError where nothing fits, SourceError for a bad index, InputError for a link that is no
-        wheel, ToolError where uv fails.
+        Raises ResolveError where nothing fits or something does not build, SourceError for a bad index, InputError for
+        a link that cannot be used, ToolError where uv fails.
         """
-        check_links(request)
         if not request.requirements:
             return ()
-        provided = _provided(request)
+        provided, variables = _provided(request), self._environment(request)
+        there = linked(request, provided, builds, variables)
+        asked = there.request
         with self._stub_folder() as folder:
-            lock = self._until_extras_are_known(request, provided, folder)
-            found = packages_of(lock, request)
-        found = tuple(package for package in found if package.name not in provided)
-        return tuple(self._hashed(package, request) for package in self._with_index(request, found))
+            lock = self._locked(asked, provided, folder, builds)
+            found, unbuilt = packages_of(lock, asked)
+        found = tuple(package for package in found if package.name not in provided and package.url not in there.built)
+        found = tuple(self._hashed(package, asked) for package in self._with_index(asked, found))
+        if unbuilt and builds is not None:
+            origins = {item.name: builds.pinned(item.name, item.link) for item in unbuilt}
+            found += tuple(package for package, _ in builds.wheels(origins, variables).values())
+        return (*found, *there.built.values())
 
     def _uv(self) -> str:
         return self._program or find_uv()
@@ -107,8 +124,19 @@ class UvSolver:
         with tempfile.TemporaryDirectory(prefix="metaflow-stubs-") as name:
             yield Path(name)
 
+    def _locked(
+        self, request: PypiRequest, provided: Mapping[str, str], folder: Path, builds: Builds | None
+    ) -> Mapping[str, Any]:
+        """Solve with wheels alone; where they do not do, with sources too."""
+        try:
+            return self._until_extras_are_known(request, provided, folder, None)
+        except _UnbuiltError as error:
+            if builds is None:
+                raise ResolveError(error.message, f"{NOT_HERE}: ask for a version that has wheels") from error
+            return self._until_extras_are_known(request, provided, folder, builds.prefix())
+
     def _until_extras_are_known(
-        self, request: PypiRequest, provided: Mapping[str, str], folder: Path
+        self, request: PypiRequest, provided: Mapping[str, str], folder: Path, prefix: Prefix | None
     ) -> Mapping[str, Any]:
         """Solve with stand-ins; where an extra of one is asked for, again with the index's own metadata of it.
 
@@ -129,6 +157,7 @@ class UvSolver:
                     request=request,
                     constraints=(*lines.values(), *self._lines(request.options.constraints)),
                     environment=self._environment(request),
+                    prefix=prefix,
                 ),
                 real,
             )
@@ -139,13 +168,17 @@ class UvSolver:
         raise ToolError(f"uv keeps asking for extras of {', '.join(sorted(missing))}", "report this")
 
     def _compile(self, call: _Call, real: Mapping[str, str]) -> tuple[str, str]:
-        arguments = [*compile_arguments(call.request), "--format", "pylock.toml", "--no-annotate"]
+        arguments = [*compile_arguments(call.request, call.prefix), "--format", "pylock.toml", "--no-annotate"]
         finished = self._run(call, arguments)
         if finished.returncode != 0:
             asked = Asked(
                 request=call.request, provided=tuple(_provided(call.request).items()), real=real, secrets=self._secrets
             )
-            raise translated(complaint(finished.stderr), asked)
+            said = complaint(finished.stderr)
+            error = translated(said, asked)
+            if isinstance(error, ResolveError) and call.prefix is None and is_unbuilt(said):
+                raise _UnbuiltError(error.message, error.hint)
+            raise error
         return finished.stdout, finished.stderr
 
     def _run(self, call: _Call, arguments: list[str]) -> Finished:
@@ -158,9 +191,8 @@ class UvSolver:
                 # An argument hides the variable, and the user's own constraints are to hold as well.
                 files = [str(path), *os.environ.get("UV_CONSTRAINT", "").split()]
                 arguments = [*arguments, *(part for file in files for part in ("--constraints", file))]
-            return run_uv(
-                self._uv(), arguments, environment=call.environment, text="".join(f"{line}\n" for line in lines)
-            )
+            around = {**(building(call.prefix) if call.prefix is not None else {}), **call.environment}
+            return run_uv(self._uv(), arguments, environment=around, text="".join(f"{line}\n" for line in lines))
 
     def _lines(self, requirements: Iterable[PypiRequirement]) -> list[str]:
         return [_line(requirement, self._secrets) for requirement in requirements]
@@ -240,40 +272,21 @@ def uv_platform(arch: str, virtual: Sequence[VirtualPackage]) -> str:
     return f"{'aarch64' if arch == 'linux-aarch64' else 'x86_64'}-manylinux_2_{reached[-1]}"
 
 
-def compile_arguments(request: PypiRequest) -> list[str]:
-    """Return the arguments that every question to uv for *request* shares; requirements come by standard input."""
+def compile_arguments(request: PypiRequest, prefix: Prefix | None = None) -> list[str]:
+    """Return the arguments that every question to uv for *request* shares; requirements come by standard input.
+
+    Sources are left out but where there is a *prefix* to build in.
+    """
     options = request.options
     return [
-        *("pip", "compile", "-", "--no-header", "--no-build"),
-        *("--python", sys.executable, "--python-version", request.python),
+        *("pip", "compile", "-", "--no-header", *(() if prefix is not None else ("--no-build",))),
+        *("--python", str(prefix.python) if prefix is not None else sys.executable),
+        *("--python-version", request.python),
         *("--python-platform", uv_platform(request.arch, request.virtual)),
         *(("--prerelease", "allow") if options.pre else ()),
         *(("--no-index",) if options.no_index else ()),
         *(word for host in options.trusted_hosts for word in ("--allow-insecure-host", host)),
     ]
-
-
-def check_links(request: PypiRequest) -> None:
-    """Check that each direct link is a wheel that fits the target: InputError where it is none, ResolveError else."""
-    tags = target_tags(request.python, request.arch, request.virtual)
-    provided = _provided(request)
-    for requirement in request.requirements:
-        if not requirement.url:
-            continue
-        if requirement.name in provided:
-            raise ResolveError(
-                f"'{requirement.name}' is asked for by a direct link, and {provided[requirement.name]} of it is there "
-                "already, from conda or from the environment to extend",
-                "leave one of the two out",
-            )
-        filename = filename_of(requirement.url)
-        if not filename.endswith(".whl") or urlsplit(requirement.url).scheme not in ("http", "https", "file"):
-            raise InputError(
-                f"'{requirement.name} @ {redact(requirement.url)}' is no link to a wheel, and {FROM_SOURCE}",
-                "build it to a wheel and link to that (http, https or file), or name a version of an index",
-            )
-        if best_wheel([filename], tags) is None:
-            raise misfit(requirement.name, filename, request)
 
 
 def _provided(request: PypiRequest) -> dict[str, str]:

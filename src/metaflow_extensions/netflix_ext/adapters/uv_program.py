@@ -19,6 +19,7 @@ from urllib.error import HTTPError
 from urllib.parse import unquote, urlsplit
 from urllib.request import Request, urlopen
 
+from ..engine.create import Prefix
 from ..engine.errors import CreateError, ExtensionError, ResolveError, SourceError, ToolError
 from ..engine.platform import version_of
 from ..engine.ports import PypiRequest
@@ -140,6 +141,12 @@ def surroundings(extra: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in merged.items() if value or name not in extra}
 
 
+def building(prefix: Prefix) -> dict[str, str]:
+    """Return the variables for a build in *prefix*: it is activated, and its programs come first."""
+    path = f"{prefix.path / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+    return {**prefix.variables, "CONDA_PREFIX": str(prefix.path), "PATH": path}
+
+
 def default_index(program: str) -> str:
     """Return the URL that uv takes as its default index here, credentials included: never to be written."""
     # The interpreter is named because uv searches the machine for one else (0.15 s).
@@ -240,6 +247,11 @@ def misfit(name: str, files: str, request: PypiRequest) -> ResolveError:
     )
 
 
+def is_unbuilt(complaint: Complaint) -> bool:
+    """Tell whether something has no wheel."""
+    return any(mark in complaint.text for mark in _UNBUILT)
+
+
 def translated(complaint: Complaint, asked: Asked) -> ExtensionError:
     """Return the error that *complaint* amounts to."""
     unsolved = any(_HEADLINE.match(reason) for reason in complaint.reasons)
@@ -249,7 +261,7 @@ def translated(complaint: Complaint, asked: Asked) -> ExtensionError:
         return _refusal(refused, text)
     if not unsolved and any(mark in text for mark in _BROKEN):
         return _broken_index(text, asked.request)
-    unbuilt = any(mark in complaint.text for mark in _UNBUILT)
+    unbuilt = is_unbuilt(complaint)
     if text.startswith("Failed to initialize cache"):
         return CreateError(f"uv cannot use its cache: {text}", "set UV_CACHE_DIR to a folder that you may write to")
     if not unsolved and not unbuilt:
@@ -324,7 +336,7 @@ def _advice(text: str, unbuilt: bool, asked: Asked) -> str:
     if _there(text, asked):
         return "change the constraint, or the version that conda is asked for or that the environment to extend has"
     if unbuilt:
-        return "building from source is not supported yet in this version: ask for a version that has wheels"
+        return "ask for a version that has wheels, or see why its source does not build"
     if _UNKNOWN.search(text) and asked.request.options.no_index:
         return (
             "with --no-index only what --find-links names is looked at: check that it has the package, and its spelling"

@@ -37,7 +37,8 @@ def extend(
     have = _distributions(base, names)
     needs = [pair for pair in surroundings.needs.items() if not _meets_need(base, have, pair)]
     conda = [item for item in (*ask.conda, *ask.conda_only) if not _has(base.conda, item)]
-    pypi = [item for item in ask.pypi if not _brings(have, item)]
+    asked = set(base.spec.get("pypi", ()))
+    pypi = [item for item in ask.pypi if str(item) not in asked and not _brings(have, item)]
     virtual = _new_virtual(base, ask)
     if not (needs or conda or pypi or virtual or ask.options.hashed or ask.options.constraints):
         return None
@@ -134,7 +135,7 @@ def _brings(have: Mapping[str, tuple[str, str]], requirement: PypiRequirement) -
         return False
     version, url = have[requirement.name]
     if requirement.url:
-        return requirement.url == url
+        return requirement.url.partition("#")[0] == url
     try:
         return SpecifierSet(requirement.specifier).contains(Version(version), prereleases=True)
     except InvalidVersion:  # a conda package may have one that PyPI cannot

@@ -74,6 +74,11 @@ def byte_code_list_key(env_id: EnvID, envs: str = "envs") -> str:
     return f"{envs}/{env_id.arch}/{env_id.req_id}/{env_id.full_id}/bytecode"
 
 
+def built_key(origin: str, tag: str, arch: str) -> str:
+    """The key of what tells which wheel was built from *origin*, for the Pythons of cache *tag* on *arch*."""
+    return check_key(f"built/{origin}/{tag}/{arch}")
+
+
 def format_key(extension: str, digest: str) -> str:
     """The key, in the local store, of what the package *digest* is in the format that *extension* names."""
     return check_key(f"formats/{extension.lstrip('.')}/{_word(digest)}")

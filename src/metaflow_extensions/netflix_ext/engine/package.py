@@ -47,7 +47,11 @@ class CondaPackage:
 
 @dataclass(frozen=True)
 class PypiPackage:
-    """A wheel; *index* is where it was found, ``default`` or empty for a direct link."""
+    """A wheel.
+
+    *index* is where it was found, ``default`` or empty for a direct link; *origin* what it was built from (see
+    `engine.origin`), empty for a wheel as it was published.
+    """
 
     name: str
     version: str
@@ -56,6 +60,7 @@ class PypiPackage:
     sha256: str
     size: int = 0
     index: str = ""
+    origin: str = ""
 
     @property
     def digest(self) -> str:
@@ -65,7 +70,7 @@ class PypiPackage:
     @property
     def fetchable(self) -> bool:
         """Whether its URL leads to it."""
-        return f"//{NOWHERE}/" not in self.url
+        return not self.origin and f"//{NOWHERE}/" not in self.url
 
 
 _Package = TypeVar("_Package", CondaPackage, PypiPackage)

@@ -6,14 +6,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from .events import Reporter
 from .identity import EnvID
 from .options import PypiOptions
+from .origin import Link, Origin
 from .package import CondaPackage, PypiPackage
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
+
+if TYPE_CHECKING:
+    from .create import Prefix
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,12 +67,48 @@ class PypiRequest:
 class PypiSolver(Protocol):
     """Picks wheels. Raises ResolveError with the solver's explanation, SourceError for a bad index."""
 
-    def solve(self, request: PypiRequest) -> tuple[PypiPackage, ...]:
-        """Return exactly one wheel a distribution."""
+    def solve(self, request: PypiRequest, builds: Builds | None = None) -> tuple[PypiPackage, ...]:
+        """Return exactly one wheel a distribution; without *builds* nothing is built."""
         ...
 
     def versions(self) -> Mapping[str, str]:
         """Return the names and versions of the tools that solve."""
+        ...
+
+
+class Builds(Protocol):
+    """Wheels of what is not published as one, for one environment; see `engine.build.Builds`."""
+
+    def pinned(self, name: str, link: Link) -> Origin:
+        """Return the state that *link* of the requirement *name* leads to now."""
+        ...
+
+    def prefix(self) -> Prefix:
+        """Return where builds run."""
+        ...
+
+    def wheels(
+        self, origins: Mapping[str, Origin], variables: Mapping[str, str]
+    ) -> dict[str, tuple[PypiPackage, Path]]:
+        """Return the wheel of each origin, by the name of the distribution."""
+        ...
+
+
+class Origins(Protocol):
+    """What wheels are built from; may be asked by several threads."""
+
+    def pinned(self, name: str, link: Link) -> Origin:
+        """Return the state that *link* of the requirement *name* leads to now; raise SourceError, InputError."""
+        ...
+
+    def built(
+        self, name: str, origin: Origin, prefix: Prefix, variables: Mapping[str, str]
+    ) -> AbstractContextManager[Path]:
+        """Fetch *origin*, check its pin, and build it with the Python of *prefix*; the wheel is there in the block.
+
+        The version of one that moves carries `Origin.label`. Raises SourceError where it cannot be fetched,
+        PackageError where it is another one, ResolveError where it does not build.
+        """
         ...
 
 
@@ -165,6 +205,10 @@ class Fetcher(Protocol):
         *digest* is a SHA-256, or ``md5:`` and digits; the certificates of the *trusted* hosts are not checked. Raises
         PackageError where the file cannot be had, or is another.
         """
+        ...
+
+    def pinned(self, url: str, path: Path) -> str:
+        """Put the bytes of *url*, whatever they are, into *path*, and return their SHA-256; raise PackageError."""
         ...
 
 

@@ -11,6 +11,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
+from .build import Builder, Builds
 from .errors import ExtensionError, InputError, ResolveError, unwritable
 from .events import Reporter
 from .options import PypiOptions
@@ -28,7 +29,7 @@ _WORKERS = 8
 class Resolver:
     """The solvers, who asks (``author``), what time it is (``now``: UTC, ISO 8601), and conda's names on PyPI.
 
-    ``host`` holds name and version of what resolves for: Metaflow.
+    ``host`` holds name and version of what resolves for: Metaflow. Without ``builder`` nothing is built from source.
     """
 
     conda: CondaSolver
@@ -37,6 +38,7 @@ class Resolver:
     now: Callable[[], str]
     pypi_names: Callable[[], Mapping[str, str]]
     host: Mapping[str, str] = field(default_factory=dict)
+    builder: Builder | None = None
 
 
 def resolve(
@@ -57,7 +59,7 @@ def _resolve_one(request: Request, who: str, resolver: Resolver, report: Reporte
     title = f"Resolving {who} for {request.arch}"
     report.started(title)
     try:
-        resolved = _solve(request, resolver)
+        resolved = _solve(request, resolver, report)
     except OSError as error:
         report.finished(title, "failed")
         raise unwritable(f"{who}, for {request.arch}: ", error) from error
@@ -82,7 +84,7 @@ def named(steps: Sequence[str]) -> str:
     return f"step{'s' if len(steps) > 1 else ''} {', '.join(steps)}"
 
 
-def _solve(request: Request, resolver: Resolver) -> ResolvedEnvironment:
+def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEnvironment:
     spec, extension = request.spec, request.extension
     virtual = virtual_packages(request.arch, spec.virtual)
     conda = _conda(request, virtual, resolver)
@@ -104,7 +106,8 @@ def _solve(request: Request, resolver: Resolver) -> ResolvedEnvironment:
                 arch=request.arch,
                 virtual=virtual,
                 options=spec.options,
-            )
+            ),
+            _builds(request, virtual, conda, resolver, report),
         )
     if extension is not None and len(conda) + len(wheels) == len(extension.base.conda) + len(extension.base.pypi):
         return extension.base
@@ -120,6 +123,45 @@ def _solve(request: Request, resolver: Resolver) -> ResolvedEnvironment:
         provenance={"by": resolver.author, "on": resolver.now(), **origin, **tools},
         stored=extension.base.stored if extension is not None else {},
     )
+
+
+def _builds(
+    request: Request,
+    virtual: tuple[VirtualPackage, ...],
+    conda: tuple[CondaPackage, ...],
+    resolver: Resolver,
+    report: Reporter,
+) -> Builds | None:
+    """Return what builds wheels for the environment of *request*, whose conda packages are known by now."""
+    builder = resolver.builder
+    if builder is None:
+        return None
+
+    def bare(packages: tuple[CondaPackage, ...], arch: str, machine: tuple[VirtualPackage, ...]) -> ResolvedEnvironment:
+        return ResolvedEnvironment.make(
+            req_id=request.spec.req_id,
+            arch=arch,
+            spec={},
+            virtual=tuple(str(package) for package in machine),
+            conda=packages,
+            pypi=(),
+            provenance={},
+        )
+
+    def here() -> ResolvedEnvironment:
+        """Solve Python and what stands beside it for this machine: builds run here, whatever they are for."""
+        python = next(package.version for package in conda if package.name == "python")
+        minor = ".".join(python.split(".")[:2])
+        machine = virtual_packages(builder.arch, ())
+        question = CondaRequest(
+            requirements=(CondaRequirement("python", f"{minor}.*"), *request.spec.conda_only),
+            channels=request.spec.channels,
+            arch=builder.arch,
+            virtual=machine,
+        )
+        return bare(resolver.conda.solve(question), builder.arch, machine)
+
+    return Builds(builder, bare(conda, request.arch, virtual), here, report)
 
 
 def _conda(request: Request, virtual: tuple[VirtualPackage, ...], resolver: Resolver) -> tuple[CondaPackage, ...]:

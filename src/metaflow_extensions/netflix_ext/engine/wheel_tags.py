@@ -32,6 +32,25 @@ def target_tags(python: str, arch: str, virtual: Iterable[VirtualPackage]) -> tu
     return tuple(dict.fromkeys([*exact, *compatible_tags(version, f"cp{digits}", platforms)]))
 
 
+def marker_environment(python: str, arch: str) -> dict[str, str]:
+    """Return what markers (PEP 508) are evaluated with for *python* (``3.11.7``) on *arch*."""
+    mac = check_arch(arch).startswith("osx")
+    return {
+        "implementation_name": "cpython",
+        "implementation_version": python,
+        "os_name": "posix",
+        "platform_machine": _MACHINES[arch],
+        "platform_python_implementation": "CPython",
+        "platform_release": "",
+        "platform_system": "Darwin" if mac else "Linux",
+        "platform_version": "",
+        "python_full_version": python,
+        "python_version": ".".join(str(part) for part in python_version(python)),
+        "sys_platform": "darwin" if mac else "linux",
+        "extra": "",
+    }
+
+
 def python_version(python: str) -> tuple[int, int]:
     """Return the major and the minor of a Python version. Raises InputError where it is none."""
     try:

@@ -74,6 +74,7 @@ def _wanted(described: Description, arch: str, bench: Workbench) -> Wanted:
     ask, around = _completed(described, file, bench.settings)
     with at(described.who):
         check_kind(ask, bench.settings)
+        ask = bench.wiring.settled(ask, os.getcwd())
     if not described.using:
         return Wanted(arch=arch, request=request_for(ask, around, arch=arch))
     base = bench.lookup.find(described.using, arch)

@@ -59,13 +59,13 @@ def read(question: Mapping[str, Any], bench: Workbench, *, arch: str | None = No
     with at("the flow"):
         flow = Ask()
         for words in question["flow"]:
-            flow = override(flow, combine(_asks(words, bench)))
+            flow = override(flow, combine(_asks(words, question["folder"], bench)))
     settings = bench.settings
     around = surroundings(settings, python=question["python"], needs=question["needs"])
     found = {}
     for name, facts in question["steps"].items():
         with at(f"step {name}"):
-            ask = override(flow, combine(_asks(facts["words"], bench)))
+            ask = override(flow, combine(_asks(facts["words"], question["folder"], bench)))
             target = _target(facts, settings)
             check_kind(ask, settings)
             step = Step(
@@ -145,11 +145,12 @@ def _fetched(ask: Ask, flow: Ask) -> str:
     return text
 
 
-def _asks(words: Sequence[Sequence[Any]], bench: Workbench) -> list[Ask]:
+def _asks(words: Sequence[Sequence[Any]], folder: str, bench: Workbench) -> list[Ask]:
+    """Read the words of decorators; paths in them are taken from the *folder* of the flow."""
     found = []
     for name, attributes in words:
         _tell_deprecated(name, attributes, bench)
-        ask = ask_of(name, attributes)
+        ask = bench.wiring.settled(ask_of(name, attributes), folder)
         bench.wiring.remember(ask.urls)
         found.append(replace(ask, channels=tuple(channel_name(channel) for channel in ask.channels)))
     return found

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import cached_property
 from pathlib import Path
@@ -14,6 +15,8 @@ from ..adapters.bytecode import ByteCodeCache
 from ..adapters.folder import FolderStore
 from ..adapters.machine import LocalMachine
 from ..adapters.prefixes import PrefixFolder
+from ..engine.ask import Ask
+from ..engine.build import Builder
 from ..engine.catalog import Catalog
 from ..engine.compiled import Compiler
 from ..engine.create import Creator
@@ -21,8 +24,9 @@ from ..engine.errors import SettingError, ToolError
 from ..engine.events import Reporter
 from ..engine.formats import Formatter
 from ..engine.history import MANIFEST, ManifestFile
+from ..engine.origin import settled
 from ..engine.package import CondaPackage, PypiPackage
-from ..engine.ports import Archives, PypiSolver, Store, WheelInstaller
+from ..engine.ports import PypiSolver, Store, WheelInstaller
 from ..engine.renamed import renamed
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
@@ -31,6 +35,7 @@ from .settings import ROOT_NAMES, Settings, user
 from .store import MetaflowStore
 
 if TYPE_CHECKING:
+    from ..adapters.archives import KeptArchives
     from ..adapters.worker import Worker
     from .delivery import Additions
 
@@ -59,6 +64,14 @@ class Wiring:
     def remember(self, urls: Iterable[str]) -> None:
         """Keep the credentials in *urls* for talking to those sources, in memory only."""
         self._secrets.update({strip_credentials(url): url for url in urls if has_credentials(url)})
+
+    def settled(self, ask: Ask, folder: str) -> Ask:
+        """Return *ask* with the state of what it links to on this machine; paths are taken from *folder*."""
+        if not any(item.url for item in ask.pypi):
+            return ask
+        from ..adapters.trees import state
+
+        return replace(ask, pypi=tuple(settled(item, folder, lambda path: state(Path(path))) for item in ask.pypi))
 
     def keep(self, key: str, data: bytes) -> Path:
         """Put *data* into the local store and return the file it is in."""
@@ -91,6 +104,21 @@ class Wiring:
             host={"metaflow": compat.version()},
             now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pypi_names=pypi_names,
+            builder=self.builder,
+        )
+
+    @cached_property
+    def builder(self) -> Builder:
+        """What builds wheels from source."""
+        from ..adapters.builds import UvOrigins
+        from ..adapters.git import Git
+
+        return Builder(
+            origins=UvOrigins(self.settings.envs_root / ".builds", self.archives, Git(self._secrets)),
+            files=self.archives,
+            stores=self.catalog.stores,
+            creator=lambda: self.creator,
+            arch=self.machine.arch(),
         )
 
     @cached_property
@@ -101,7 +129,7 @@ class Wiring:
         return UvSolver(self._secrets, stubs=self.settings.envs_root / ".stubs")
 
     @cached_property
-    def archives(self) -> Archives:
+    def archives(self) -> KeptArchives:
         """The files of packages on this machine."""
         from ..adapters.archives import KeptArchives
         from ..adapters.http import HttpFetcher

@@ -9,9 +9,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
 
+from ..engine import build, formats
 from ..engine import cache as caching
 from ..engine import create as creation
-from ..engine import formats
 from ..engine import obtain as obtaining
 from ..engine.catalog import Catalog
 from ..engine.errors import CreateError, ExtensionError, ResolveError, unwritable
@@ -125,6 +125,7 @@ class Workbench:
                         formats.forms(missing, self.wiring.formatter, self.report)
             except OSError as error:
                 raise unwritable("", error) from error
+            build.publish(missing, store)
             for environment in missing:
                 self.wiring.catalog.add(environment, default=False)
         self._shared.update(asked)
