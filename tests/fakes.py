@@ -11,7 +11,7 @@ from metaflow_extensions.netflix_ext.engine.errors import PackageError, ResolveE
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
 from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage
-from metaflow_extensions.netflix_ext.engine.ports import CondaRequest, Prefixes, PypiRequest
+from metaflow_extensions.netflix_ext.engine.ports import Builds, CondaRequest, Prefixes, PypiRequest
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 
 
@@ -88,7 +88,7 @@ class FakePypiSolver:
     asked: list[PypiRequest] = field(default_factory=list)
     error: Exception | None = None
 
-    def solve(self, request: PypiRequest) -> tuple[PypiPackage, ...]:
+    def solve(self, request: PypiRequest, builds: Builds | None = None) -> tuple[PypiPackage, ...]:
         self.asked.append(request)
         if self.error is not None:
             raise self.error

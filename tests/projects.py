@@ -34,7 +34,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
             ["Metadata-Version: 2.1", "Name: " + FACTS["name"], "Version: " + FACTS["version"]]
             + ["Requires-Dist: " + need for need in FACTS["needs"]]
         ) + "\\n\\nWhat it is.\\nVersion: none\\n",
-        stem + ".dist-info/WHEEL": "Wheel-Version: 1.0\\nGenerator: tests\\nRoot-Is-Purelib: true\\nTag: " + FACTS["tag"] + "\\n",
+        stem + ".dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: " + FACTS["tag"] + "\\n",
     }}
     record = "".join(name + ",,\\n" for name in files) + stem + ".dist-info/RECORD,,\\n"
     name = stem + "-" + FACTS["tag"] + ".whl"
@@ -46,7 +46,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 '''
 
 
-def project(  # noqa: PLR0913 - one for each fact
+def project(
     folder: Path,
     name: str = "made",
     version: str = "1.0",

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.pylock import annotated, packages_of
+from metaflow_extensions.netflix_ext.adapters.pylock import Unbuilt, annotated, packages_of
 from metaflow_extensions.netflix_ext.adapters.pypi import (
     UvSolver,
-    check_links,
     compile_arguments,
     uv_platform,
 )
@@ -27,12 +26,12 @@ from metaflow_extensions.netflix_ext.adapters.uv_program import (
 )
 from metaflow_extensions.netflix_ext.engine.errors import (
     ExtensionError,
-    InputError,
     ResolveError,
     SourceError,
     ToolError,
 )
 from metaflow_extensions.netflix_ext.engine.options import HashedRequirement, PypiOptions
+from metaflow_extensions.netflix_ext.engine.origin import Link
 from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage, virtual_packages
 from metaflow_extensions.netflix_ext.engine.ports import PypiRequest
 from metaflow_extensions.netflix_ext.engine.requirement import PypiRequirement
@@ -104,41 +103,6 @@ def test_options_are_arguments_and_links_are_not() -> None:
     ]
 
 
-# Links -----------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "link",
-    [
-        "git+https://code.example/p",
-        "https://x.example/p-1.tar.gz",
-        "file:///some/folder",
-        "ftp://x/p-1-py3-none-any.whl",
-    ],
-)
-def test_a_link_that_is_no_wheel_is_refused_by_name(link: str) -> None:
-    """Sources are not built, and the message says so and names the package."""
-    with pytest.raises(InputError, match=r"'p @ .*building from source is not supported yet"):
-        check_links(request(f"p @ {link}"))
-
-
-def test_a_link_to_a_wheel_of_another_platform_is_refused() -> None:
-    """The message names the package and the platform."""
-    with pytest.raises(ResolveError, match=r"'p' has no wheel for linux-64 \(glibc 2\.28\)"):
-        check_links(request("p @ https://x.example/p-1-cp311-cp311-win_amd64.whl"))
-
-
-def test_a_link_to_what_is_there_already_is_refused() -> None:
-    """Two files for one distribution cannot both be meant."""
-    with pytest.raises(ResolveError, match=r"1\.0 of it is there already, from conda or from the environment"):
-        check_links(request("p @ https://x.example/p-1-py3-none-any.whl", provided=(("P", "1.0"),)))
-
-
-def test_a_fitting_link_is_accepted_with_quoted_characters_and_a_fragment() -> None:
-    """A local version is quoted in URLs, and hashes come as fragments."""
-    check_links(request("p @ https://x.example/p-1%2Bcpu-py3-none-any.whl#sha256=00"))
-
-
 # Locks -----------------------------------------------------------------------------------------------------------
 
 
@@ -146,7 +110,7 @@ def test_the_best_of_several_wheels_is_taken() -> None:
     """Of a pure and a compiled wheel of one version, the compiled one is the package."""
     files = ["p_q-1-py3-none-any.whl", "p_q-1-cp311-cp311-manylinux_2_17_x86_64.whl"]
     lock = {"packages": [{"name": "P.Q", "version": "1", "wheels": [wheel(file) for file in files]}]}
-    (package,) = packages_of(lock, request())
+    ((package,), _) = packages_of(lock, request())
     assert (package.name, package.filename, package.sha256, package.size) == ("p-q", files[1], "ab" * 32, 7)
     assert package.index == "default"
 
@@ -154,7 +118,7 @@ def test_the_best_of_several_wheels_is_taken() -> None:
 def test_an_archive_is_a_direct_link() -> None:
     """It has no index, and a path becomes a URL."""
     lock = {"packages": [{"name": "p", "archive": {"path": "/some/p-1-py3-none-any.whl", "hashes": {"sha256": "cd"}}}]}
-    (package,) = packages_of(lock, request())
+    ((package,), _) = packages_of(lock, request())
     assert (package.url, package.version, package.index) == ("file:///some/p-1-py3-none-any.whl", "1", "")
 
 
@@ -163,20 +127,20 @@ def test_credentials_do_not_come_back() -> None:
     lock = {
         "packages": [{"name": "p", "version": "1", "wheels": [{"url": "https://u:pw@x.example/p-1-py3-none-any.whl"}]}]
     }
-    assert packages_of(lock, request())[0].url == "https://x.example/p-1-py3-none-any.whl"
+    assert packages_of(lock, request())[0][0].url == "https://x.example/p-1-py3-none-any.whl"
 
 
 def test_packages_come_in_the_order_of_their_names() -> None:
     """The order of uv's answer does not show."""
     packages = [{"name": name, "version": "1", "wheels": [wheel(f"{name}-1-py3-none-any.whl")]} for name in "cab"]
-    assert [package.name for package in packages_of({"packages": packages}, request())] == ["a", "b", "c"]
+    assert [package.name for package in packages_of({"packages": packages}, request())[0]] == ["a", "b", "c"]
 
 
 @pytest.mark.parametrize(
     ("package", "error", "message"),
     [
-        ({"name": "p", "version": "1", "sdist": {}}, ResolveError, "'p' has no wheel, and building"),
-        ({"name": "p", "archive": {"url": "https://x/p-1.zip"}}, ResolveError, "'p' has no wheel, and building"),
+        ({"name": "p", "version": "1", "sdist": {}}, ResolveError, "'p' has no wheel for linux-64.*there is nothing"),
+        ({"name": "p", "vcs": {"type": "git", "url": "https://x/p"}}, ToolError, "commit-id is None"),
         ({"name": "p", "wheels": [wheel("p-1-cp311-cp311-win32.whl")]}, ResolveError, "'p' has no wheel for linux-64"),
         ({"version": "1"}, ToolError, r"pylock\.packages\[0\]\.name is None"),
         ({"name": "p", "wheels": [{}]}, ToolError, r"pylock\.packages\[0\]\.wheels\[0\]\.path"),
@@ -188,6 +152,46 @@ def test_a_faulty_package_is_one_error_that_says_where(package: Any, error: type
     """A lock that cannot be used is refused with the path of the fault."""
     with pytest.raises(error, match=message):
         packages_of({"packages": [package]}, request())
+
+
+@pytest.mark.parametrize(
+    ("package", "link"),
+    [
+        (
+            {"version": "1", "sdist": {"url": "https://u:w@x.example/p-1.tar.gz", "hashes": {"sha256": "ab"}}},
+            Link("archive", "https://x.example/p-1.tar.gz", sha256="ab"),
+        ),
+        (
+            {"archive": {"path": "/some/p.zip", "hashes": {"sha256": "ab"}, "subdirectory": "b"}},
+            Link("archive", "file:///some/p.zip", subdirectory="b", sha256="ab"),
+        ),
+        (
+            {"vcs": {"type": "git", "url": "https://x.example/p.git", "commit-id": "c" * 40, "subdirectory": "b"}},
+            Link("git", "https://x.example/p.git", reference="c" * 40, subdirectory="b"),
+        ),
+        ({"directory": {"path": "/some/p"}}, Link("folder", "file:///some/p")),
+        (
+            {
+                "version": "1",
+                "wheels": [wheel("p-1-cp311-cp311-win32.whl")],
+                "sdist": {"url": "https://x.example/p-1.zip", "hashes": {}},
+            },
+            Link("archive", "https://x.example/p-1.zip"),
+        ),
+    ],
+)
+def test_what_has_no_wheel_that_fits_is_to_be_built(package: dict[str, Any], link: Link) -> None:
+    """Its source is told, with what it must hash to and without credentials."""
+    assert packages_of({"packages": [{"name": "P", **package}]}, request()) == ((), (Unbuilt("p", link),))
+
+
+def test_a_source_whose_hash_is_not_given_is_refused() -> None:
+    """The hash of a requirement is that of the file which is built, too."""
+    source = {"url": "https://x.example/p-1.zip", "hashes": {"sha256": "ab" * 32}}
+    lock = {"packages": [{"name": "p", "version": "1", "sdist": source}]}
+    with pytest.raises(ResolveError, match=r"p-1\.zip: found sha256:abab"):
+        packages_of(lock, request(options=hashed("sha256:" + "cd" * 32)))
+    assert packages_of(lock, request(options=hashed("sha256:" + "ab" * 32)))[1]
 
 
 def hashed(*hashes: str, name: str = "p") -> PypiOptions:
@@ -205,7 +209,7 @@ def test_of_several_wheels_one_whose_hash_is_given_is_taken() -> None:
         (hashed(*(f"sha256:{digest}" for digest in digests)), files[1]),
         (hashed(f"sha256:{digests[0]}", name="q"), files[1]),
     ]:
-        assert packages_of(lock, request(options=options))[0].filename == expected
+        assert packages_of(lock, request(options=options))[0][0].filename == expected
 
 
 def test_a_file_whose_hash_is_not_given_is_refused_with_both() -> None:
@@ -225,7 +229,7 @@ def test_a_file_whose_hash_is_not_given_is_refused_with_both() -> None:
 def test_what_only_bytes_can_tell_is_left_open(given: str, hashes: dict[str, str]) -> None:
     """A hash of another kind, or a file without one, is not refused before its bytes are looked at."""
     lock = {"packages": [{"name": "p", "version": "1", "wheels": [wheel("p-1-py3-none-any.whl", hashes=hashes)]}]}
-    assert packages_of(lock, request(options=hashed(given)))[0].filename == "p-1-py3-none-any.whl"
+    assert packages_of(lock, request(options=hashed(given)))[0][0].filename == "p-1-py3-none-any.whl"
 
 
 def test_pages_of_links_are_no_indexes() -> None:

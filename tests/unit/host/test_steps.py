@@ -57,6 +57,7 @@ def question(*words: Words, flow: tuple[Words, ...] = (), **facts: object) -> di
     return {
         "flow": [[list(word) for word in flow]],
         "steps": {"start": step},
+        "folder": ".",
         "python": "3.11",
         "needs": {},
         "force": False,

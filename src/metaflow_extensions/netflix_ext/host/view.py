@@ -107,6 +107,7 @@ def document(facts: Facts) -> dict[str, Any]:
                 "sha256": package.sha256,
                 "md5": package.md5 if isinstance(package, CondaPackage) else "",
                 "source": package.channel if isinstance(package, CondaPackage) else package.index,
+                "origin": "" if isinstance(package, CondaPackage) else package.origin,
             }
             for package in _packages(facts)
         ],
