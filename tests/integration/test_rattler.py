@@ -40,42 +40,16 @@ from metaflow_extensions.netflix_ext.engine.platform import ARCHES, virtual_pack
 from metaflow_extensions.netflix_ext.engine.ports import CondaRequest
 from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement
 from tests.channel import Rule, Server, serve
-from tests.channel.archive import PLACEHOLDER, Item, Package, write
+from tests.channel.archive import Item, Package, write
 from tests.channel.indexing import index
+from tests.contract.channels import generic, make
 
 SECRET = "s3cr3t"
 
 
-def generic(name: str, version: str = "1.0", depends: tuple[str, ...] = (), **more: str) -> Package:
-    """Return a package of one file that holds its own name and version."""
-    text = f"{name} {version}".encode() * 1000
-    return Package(name, version, noarch="generic", depends=depends, items=[Item(f"share/{name}.txt", text)], **more)
-
-
 @pytest.fixture(scope="session", name="pristine")
 def _pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two channels below one folder: `first` has `alpha`, `beta`, `python`...; `second` other builds and `pip`."""
-    root = tmp_path_factory.mktemp("channels")
-    first, second = root / "first", root / "second"
-    for channel in (first, second):
-        for arch in ("linux-64", "osx-arm64"):
-            (channel / arch).mkdir(parents=True)
-    prefixed = Item("etc/where.txt", f"at {PLACEHOLDER}/x".encode(), prefix="text")
-    for version in ("1.0", "2.0"):
-        alpha = generic("alpha", version, ("beta",))
-        write(dataclasses.replace(alpha, items=[*alpha.items, prefixed]), first)
-    write(generic("beta"), first, formats=(".tar.bz2",))
-    write(Package("gamma", "1.0", subdir="osx-arm64"), first)
-    write(generic("needs-glibc", depends=("__glibc >=2.99",)), first)
-    for version in ("3.9.1", "3.10.2"):
-        write(generic("python", version), first)
-    write(generic("alpha", "9.0"), second)
-    write(generic("only-second"), second)
-    write(generic("python", "3.12.1"), second)
-    write(generic("pip", "24.0", ("python >=3.12",)), second)
-    index(first)
-    index(second)
-    return root
+    return make(tmp_path_factory.mktemp("channels"))
 
 
 @pytest.fixture(name="root")

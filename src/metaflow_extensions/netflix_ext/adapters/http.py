@@ -98,6 +98,18 @@ class HttpFetcher:
                 pause *= 2
         raise AssertionError("the last attempt returns or raises")
 
+    def hash_of(self, url: str) -> tuple[str, int]:
+        """Return the SHA-256 and the size of what is at *url*, which is read and not kept. Raises PackageError."""
+        hashed, size = hashlib.sha256(), 0
+        try:
+            with self._blocks(url, ()) as blocks:
+                for block in blocks:
+                    hashed.update(block)
+                    size += len(block)
+        except _AgainError as error:
+            raise PackageError(f"{redact(url)} cannot be fetched: {redact(str(error))}", "run it again") from error
+        return hashed.hexdigest(), size
+
     def _attempt(
         self, url: str, digest: str, path: Path, advanced: Callable[[int], None], trusted: Sequence[str]
     ) -> str:

@@ -147,6 +147,23 @@ async def look(asked: Arguments, networks: Networks, _send: Send) -> list[Argume
     ]
 
 
+async def find(asked: Arguments, networks: Networks, _send: Send) -> list[Arguments]:
+    """Return what the channels say of ``files``: of each (name, version, build, subdir), the first that one has.
+
+    They are linkable in their order.
+    """
+    _, channels = _channels(asked)
+    wanted = {tuple(entry) for entry in asked["files"]}
+    gateway = networks.get(asked["secrets"]).gateway
+    names = sorted({entry[0] for entry in wanted})
+    found: dict[tuple[str, ...], rattler.RepoDataRecord] = {}
+    order = [channel.base_url for channel in channels]
+    for records in (await _records(gateway, channels, [asked["arch"], "noarch"], names)).values():
+        for record in sorted(records, key=lambda record: order.index(record.channel or "")):
+            found.setdefault((record.name.normalized, str(record.version), str(record.build), record.subdir), record)
+    return _linkable([record for key, record in found.items() if key in wanted])
+
+
 async def _records(
     gateway: rattler.Gateway, channels: list[rattler.Channel], platforms: list[str], names: list[str]
 ) -> dict[str, list[rattler.RepoDataRecord]]:

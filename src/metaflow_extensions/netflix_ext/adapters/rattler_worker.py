@@ -22,7 +22,7 @@ from rattler import package_streaming
 
 from .rattler_install import install
 from .rattler_network import Arguments, Networks, RefusedError, Send
-from .rattler_solve import look, solve
+from .rattler_solve import find, look, solve
 
 
 async def versions(_asked: Arguments, _networks: Networks, _send: Send) -> dict[str, str]:
@@ -38,6 +38,7 @@ async def unpack(asked: Arguments, _networks: Networks, _send: Send) -> None:
 _WORK: dict[str, Callable[[Arguments, Networks, Send], Awaitable[object]]] = {
     "solve": solve,
     "look": look,
+    "find": find,
     "install": install,
     "unpack": unpack,
     "versions": versions,

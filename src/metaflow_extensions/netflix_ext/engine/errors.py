@@ -11,7 +11,7 @@ ExtensionError               base: a message, a hint
   CreateError                a prefix cannot be made on this machine
   StoreError                 a document in a store cannot be read or written
     SchemaError              a document is of another version's form
-  ToolError                  a tool (py-rattler, uv) is missing or failed in an unforeseen way
+  ToolError                  a tool (py-rattler, uv, conda) is missing or failed in an unforeseen way
 """
 
 from __future__ import annotations

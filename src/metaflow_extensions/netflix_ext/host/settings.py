@@ -32,6 +32,8 @@ NAMES = (
     "CONDA_PACKAGES_DIRNAME",
     "CONDA_ENVS_DIRNAME",
     "CONDA_DEPENDENCY_RESOLVER",
+    "CONDA_INSTALLER",
+    "CONDA_LOCAL_PATH",
     "CONDA_PYPI_DEPENDENCY_RESOLVER",
     "CONDA_MIXED_DEPENDENCY_RESOLVER",
     "CONDA_DEFAULT_PYPI_SOURCE",
@@ -55,6 +57,8 @@ _ROOTS = {
 _TAKEN_FOLDERS = ("tools", "code")
 _SYSTEM = {"__glibc": "CONDA_OVERRIDE_GLIBC", "__cuda": "CONDA_OVERRIDE_CUDA", "__osx": "CONDA_OVERRIDE_OSX"}
 _GPU = "12.4"
+# The executables that resolve conda packages in the place of py-rattler.
+PROGRAMS = ("micromamba", "mamba", "conda")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +68,8 @@ class Settings:
     ``roots`` are those of environments, by kind of datastore, as far as they are known; ``folders`` the names there of
     the folders ``packages`` and ``envs``. ``preferred_format`` is that of conda packages in containers, empty for the
     channel's; ``installer`` names the program that installs them there, in the folder ``installer_folder`` of the
-    store and with ``{arch}`` in it, empty for ours.
+    store and with ``{arch}`` in it, empty for ours. ``resolver`` picks conda packages and ``conda_installer`` links
+    them on this machine; where these are executables, they are those of ``distribution``, if there is one.
     """
 
     channels: tuple[str, ...]
@@ -77,6 +82,9 @@ class Settings:
     preferred_format: str
     installer: str
     installer_folder: str
+    resolver: str
+    conda_installer: str
+    distribution: Path | None
     pypi: bool
     mixed: bool
     virtual: Mapping[str, tuple[VirtualPackage, ...]]
@@ -91,7 +99,6 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     alias = _url("CONDA_CHANNEL_ALIAS", values)
     channels = _list("CONDA_CHANNELS", values) or _split(environ.get("CONDA_CHANNELS", "")) or ("conda-forge",)
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
-    _choice("CONDA_DEPENDENCY_RESOLVER", values, ("rattler",))
     urls = [url.rstrip("/") for url in (*channels, index or "", alias or "") if has_credentials(url)]
     return Settings(
         channels=tuple(channel_name(channel) for channel in channels),
@@ -107,6 +114,9 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
             "CONDA_REMOTE_INSTALLER", values, "the name of a file in the store, such as 'micromamba-{arch}'"
         ),
         installer_folder=_key("CONDA_REMOTE_INSTALLER_DIRNAME", values, "the name of a folder in the store"),
+        resolver=_choice("CONDA_DEPENDENCY_RESOLVER", values, ("rattler", *PROGRAMS)),
+        conda_installer=_choice("CONDA_INSTALLER", values, ("rattler", "micromamba", "conda")),
+        distribution=_folder("CONDA_LOCAL_PATH", values),
         pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values, ("uv", "none")) != "none",
         mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values, ("default", "none")) != "none",
         virtual=_virtual("CONDA_SYS_DEFAULT_PACKAGES", values, environ),

@@ -26,7 +26,7 @@ from ..engine.formats import Formatter
 from ..engine.history import MANIFEST, ManifestFile
 from ..engine.origin import settled
 from ..engine.package import CondaPackage, PypiPackage
-from ..engine.ports import PypiSolver, Store, WheelInstaller
+from ..engine.ports import CondaSolver, PypiSolver, Store, WheelInstaller
 from ..engine.renamed import renamed
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
@@ -36,8 +36,12 @@ from .store import MetaflowStore
 
 if TYPE_CHECKING:
     from ..adapters.archives import KeptArchives
+    from ..adapters.conda_program import CondaProgram
     from ..adapters.worker import Worker
     from .delivery import Additions
+
+# What executables keep for us, below the folder of prefixes.
+_PROGRAMS = ".programs"
 
 
 class Wiring:
@@ -95,10 +99,8 @@ class Wiring:
     def resolver(self) -> Resolver:
         """What `engine.resolve.resolve` needs."""
         self._worker.begin()  # it starts while the rest is imported
-        from ..adapters.conda import RattlerSolver
-
         return Resolver(
-            conda=RattlerSolver(self._worker, channel_alias=self.settings.channel_alias, secrets=self._secrets),
+            conda=self._conda_solver,
             pypi=self.pypi_solver,
             author=user(),
             host={"metaflow": compat.version()},
@@ -120,6 +122,32 @@ class Wiring:
             creator=lambda: self.creator,
             arch=self.machine.arch(),
         )
+
+    @cached_property
+    def _conda_solver(self) -> CondaSolver:
+        alias = self.settings.channel_alias
+        if self.settings.resolver == "rattler":
+            from ..adapters.conda import RattlerSolver
+
+            return RattlerSolver(self._worker, channel_alias=alias, secrets=self._secrets)
+        from ..adapters.conda_dry_run import ProgramSolver
+        from ..adapters.http import HttpFetcher
+
+        return ProgramSolver(
+            lambda: self._program(self.settings.resolver),
+            self._worker,
+            self.settings.envs_root / _PROGRAMS,
+            hash_of=HttpFetcher(self._secrets).hash_of,
+            channel_alias=alias,
+            secrets=self._secrets,
+        )
+
+    def _program(self, name: str) -> CondaProgram:
+        """Return the executable *name*; raise ToolError where there is none that serves."""
+        from ..adapters import conda_program
+
+        known = self.settings.envs_root / _PROGRAMS / "versions"
+        return conda_program.find(name, os.environ, distribution=self.settings.distribution, known=known)
 
     @cached_property
     def pypi_solver(self) -> PypiSolver:
