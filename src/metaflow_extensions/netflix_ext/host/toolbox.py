@@ -12,6 +12,7 @@ from collections.abc import Callable
 from importlib import metadata
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from ..engine.errors import StoreError, ToolError
 from ..engine.events import Reporter
@@ -79,9 +80,10 @@ class Toolbox:
         own = self._installed(name) if arch == self._here else None
         if own is not None:
             return own
+        wanted = canonicalize_name(name)
         wheels = solver().solve(
             PypiRequest(
-                requirements=(PypiRequirement(name, specifier=f"=={version}"),),
+                requirements=(PypiRequirement(wanted, specifier=f"=={version}"),),
                 provided=(),
                 indexes=(self._index,),
                 python=_OLDEST_PYTHON,
@@ -89,7 +91,7 @@ class Toolbox:
                 virtual=virtual_packages(arch),
             )
         )
-        wheel = next(wheel for wheel in wheels if wheel.name == name)
+        wheel = next(wheel for wheel in wheels if wheel.name == wanted)
         path = archives.here(wheel) or archives.fetched(wheel)
         return wheel.filename, path.read_bytes()
 
