@@ -172,7 +172,7 @@ class Container:
 
         settled(tools.values())
         worker.release()
-        return Stage(worker, self._tools, root, self._packages, headers)
+        return Stage(worker, self._tools, root, self._packages, headers, self.say)
 
     def _installer(self, installer: Mapping[str, str], root: str) -> Installer:
         """Return what creates prefixes by the program that is configured to."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,19 +17,40 @@ if TYPE_CHECKING:
 
 
 class Stage:
-    """Creates prefixes below *root* by *worker*, uv in *tools* and the cache *packages*; *headers* open URLs."""
+    """Creates prefixes below *root* by *worker*, uv in *tools* and the cache *packages*; *headers* open URLs.
+
+    *say* tells the log.
+    """
 
     # Whether packages may have URLs of the store.
     reads = True
 
     def __init__(
-        self, worker: Worker, tools: str, root: str, packages: str, headers: Mapping[str, Mapping[str, str]]
+        self,
+        worker: Worker,
+        tools: str,
+        root: str,
+        packages: str,
+        headers: Mapping[str, Mapping[str, str]],
+        say: Callable[[str], None],
     ) -> None:
         self._parts = ContainerParts(worker, Path(tools), Path(root), Path(packages), headers)
+        self._report = _Notes(say)
 
     def create(self, environment: ResolvedEnvironment, additions: Additions) -> dict[str, str]:
         """Return the activation variables of the prefix of *environment*, whose packages have URLs that can be read.
 
         A package with another URL is fetched from where it comes from; wheels are those of *additions*.
         """
-        return dict(creation.create(environment, self._parts.creator(additions), Reporter()).variables)
+        return dict(creation.create(environment, self._parts.creator(additions), self._report).variables)
+
+
+class _Notes(Reporter):
+    """Tells a log what people should know, such as that another task is waited for, and no progress."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self._say = say
+
+    def note(self, message: str) -> None:
+        """See `Reporter.note`."""
+        self._say(message)
