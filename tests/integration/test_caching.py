@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
-from tests.channel import Server, ensure, serve
+from tests.channel import Rule, Server, ensure, serve
 from tests.project import Finished, Project, Serving, somebody, store_python
 from tests.refusal import check_refusal
 from tests.servers import Relay, StoreServer, s3
@@ -91,7 +91,10 @@ def test_a_store_is_all_that_another_machine_needs(
 def test_what_is_cached_costs_one_look(
     s3_relay: Relay, s3_server: StoreServer, store_channel: Server, tmp_path: Path
 ) -> None:
-    """Resolved again by force, nothing of its packages is stored or looked at one by one; nor for another user."""
+    """Resolved again by force, packages cost a listing, and none is stored; for another user too.
+
+    Where the environment is known and there, they cost nothing.
+    """
     ada, grace = (somebody(tmp_path / name, store_channel, s3_server) for name in ("ada", "grace"))
     for one in (ada, grace):
         one.variables.update(s3.at(s3_relay.url).variables)
@@ -101,7 +104,13 @@ def test_what_is_cached_costs_one_look(
         s3_relay.clear()
         done = resolve(one, "s3", "--force")
         assert done.returncode == 0, done.output
-        assert s3_relay.below("/conda_env/packages/") == []
+        asked = s3_relay.below("conda_env/packages/")
+        assert 1 <= len(asked) <= 3
+        assert {method for method, _ in asked} <= {"GET", "HEAD"}
+    s3_relay.clear()
+    done = resolve(ada, "s3")
+    assert done.returncode == 0, done.output
+    assert s3_relay.below("conda_env/packages/") == []
 
 
 def test_a_changed_package_is_refused(
@@ -120,7 +129,10 @@ def test_a_changed_package_is_refused(
 
 
 def test_a_removed_package_comes_from_its_source(store: MetaflowStore, s3_server: StoreServer, tmp_path: Path) -> None:
-    """A package that was removed from the store is told, and fetched from where it came from, while that answers."""
+    """A package that was removed from the store is told, and fetched from where it came from, while that answers.
+
+    Its environment's document is still there: resolved again by force, it is stored again.
+    """
     with serve(ensure("stores")) as channel:
         ada, grace, mary = (somebody(tmp_path / name, channel, s3_server) for name in ("ada", "grace", "mary"))
         resolved(ada, "s3")
@@ -130,6 +142,12 @@ def test_a_removed_package_comes_from_its_source(store: MetaflowStore, s3_server
         done = create(grace, "s3")
         check_created(grace, done)
         assert f"Not in the store, and fetched from where they come from: {key.rpartition('/')[2]}" in done.stderr
+        assert key not in set(below(store, "packages/"))
+
+        done = resolve(ada, "s3", "--force")
+        assert done.returncode == 0, done.output
+        assert key in set(below(store, "packages/"))
+        remove(s3_server, tmp_path.name, key)
 
     check_refusal(create(mary, "s3"), "itsdangerous", "cannot be fetched")
     assert not (mary.envs / "it").exists()
@@ -139,6 +157,40 @@ def remove(server: StoreServer, folder: str, key: str) -> None:
     """Remove *key* from the store below *folder*, behind our back."""
     client = boto3.session.Session().client("s3", endpoint_url=server.variables["METAFLOW_S3_ENDPOINT_URL"])
     client.delete_object(Bucket=server.root.removeprefix("s3://"), Key=f"{folder}/conda_env/{key}")
+
+
+def test_what_breaks_off_is_tried_again(
+    s3_relay: Relay, s3_server: StoreServer, store: MetaflowStore, tmp_path: Path
+) -> None:
+    """Downloads from the index and uploads to the store that break off are begun again; the bytes are whole."""
+    with serve(ensure("stores")) as channel:
+        ada, grace = (somebody(tmp_path / name, channel, s3_server) for name in ("ada", "grace"))
+        ada.variables.update(s3.at(s3_relay.url).variables)
+        broken = Rule(pattern=r"itsdangerous-.*\.whl$", truncate=1000, times=2)
+        channel.rules.append(broken)
+        turns = iter(["cut", 503, "cut"])
+        s3_relay.spoil = lambda method, path: next(turns, None) if method == "PUT" and "/packages/" in path else None
+
+        resolved(ada, "s3")
+
+        assert channel.applied(broken) == 2
+    assert next(turns, None) is None
+    check_created(grace, create(grace, "s3", **NOWHERE))
+
+
+def test_what_goes_on_breaking_off_is_one_error(s3_server: StoreServer, store: MetaflowStore, tmp_path: Path) -> None:
+    """A package that never arrives whole is named, and nothing points at what is not there."""
+    with serve(ensure("stores")) as channel:
+        ada = somebody(tmp_path / "ada", channel, s3_server)
+        channel.rules.append(Rule(pattern=r"itsdangerous-.*\.whl$", truncate=1000))
+
+        check_refusal(resolve(ada, "s3"), "itsdangerous", "cannot be fetched", "4 times")
+
+        assert list(below(store, "envs/")) == []
+        channel.clear()
+        done = resolve(ada, "s3")
+        assert done.returncode == 0, done.output
+        assert "known already" in done.stderr
 
 
 @pytest.mark.parametrize("how", [403, 500])

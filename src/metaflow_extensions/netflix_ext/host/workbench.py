@@ -100,34 +100,40 @@ class Workbench:
         catalog = self.wiring.catalog
         # Here first: what was resolved is not lost where the packages cannot be had now.
         obtaining.keep(obtained, Catalog(catalog.store), default=default)
-        late = self.share([*(item.environment for item in obtained.values()), *also])
+        known = [item.environment for item in obtained.values() if not item.new]
+        late = self.share([*known, *also], new=[item.environment for item in obtained.values() if item.new])
         obtaining.keep(obtained, catalog, default=default)
         for request, item in obtained.items():
             if default and not item.new and item.environment.env_id in late:
                 catalog.offer(request.spec.req_id, item.environment)
 
-    def share(self, environments: Iterable[ResolvedEnvironment]) -> set[EnvID]:
+    def share(
+        self, environments: Iterable[ResolvedEnvironment], *, new: Iterable[ResolvedEnvironment] = ()
+    ) -> set[EnvID]:
         """Put what the store that is shared lacks of *environments* there, packages first; return whose that was.
 
+        The store has all packages of those that it has the document of; of *new* ones, each is looked for.
         Raises PackageError, StoreError, CreateError; what was stored by then is not stored again the next time.
         """
-        store, asked = self.wiring.catalog.shared, {item.env_id: item for item in environments}
+        store, fresh = self.wiring.catalog.shared, {item.env_id: item for item in new}
+        asked = {**{item.env_id: item for item in environments}, **fresh}
         wanted = [item for env_id, item in asked.items() if env_id not in self._shared]
         if store is None or not wanted:
             return set()
         missing = caching.lacking(wanted, store)
-        if missing:
+        doubtful = [item for item in wanted if item in missing or item.env_id in fresh]
+        if doubtful:
             title = f"Caching packages in {store.where('packages').rpartition('/')[0]}"
             try:
                 with self.background.interruptible(), self.report.live():
-                    caching.cache(missing, store, self.wiring.archives, self.report, title=title)
+                    caching.cache(doubtful, store, self.wiring.archives, self.report, title=title)
                     if self.wiring.formatter is not None:
-                        formats.forms(missing, self.wiring.formatter, self.report)
+                        formats.forms(doubtful, self.wiring.formatter, self.report)
             except OSError as error:
                 raise unwritable("", error) from error
-            build.publish(missing, store)
-            for environment in missing:
-                self.wiring.catalog.add(environment, default=False)
+            build.publish(doubtful, store)
+        for environment in missing:
+            self.wiring.catalog.add(environment, default=False)
         self._shared.update(asked)
         return {environment.env_id for environment in missing}
 
