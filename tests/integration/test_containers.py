@@ -15,13 +15,13 @@ import pytest
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.channel import Server
 from tests.project import FLOWS, Project, somebody, store_python
-from tests.remote import Container, ports_of
+from tests.remote import Container, isolated, ports_of
 from tests.remote.capture import airflow_commands, step_functions, step_functions_commands
 from tests.remote.cluster import cluster
-from tests.remote.fixtures import MakeRoot, remote_root, s3_container, s3_only
+from tests.remote.fixtures import MakeRoot, container_for, remote_root, s3_container, s3_only
 from tests.remote.reading import read
 from tests.remote.replay import Played, deploy, replay
-from tests.servers import StoreServer
+from tests.servers import Relay, StoreServer, s3
 
 __all__ = ["remote_root", "s3_container", "s3_only"]
 pytestmark = pytest.mark.slow
@@ -175,15 +175,29 @@ def changed(store: MetaflowStore, key: str, data: bytes) -> Iterator[None]:
     store.put(key, before, overwrite=True)
 
 
+@pytest.fixture(name="relayed_container")
+def _relayed_container(s3_relay: Relay, remote_root: MakeRoot) -> Iterator[Container]:
+    """What a task on S3 runs in that is deployed, and reaches S3, by way of the relay."""
+    server = s3.at(s3_relay.url)
+    with isolated(ports_of(server)) as network:
+        yield container_for(server, remote_root(), network)
+
+
 def test_faults_in_a_container(
-    ada: Project, s3_server: StoreServer, s3_container: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ada: Project,
+    s3_server: StoreServer,
+    s3_relay: Relay,
+    relayed_container: Container,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     """Each fault is one message that names what it is about; a task that was killed is simply run again."""
     s3_server.use(monkeypatch)
+    ada.variables.update(s3.at(s3_relay.url).variables)
     workflow = deploy(ada, ENV, "--environment=conda")
     store = MetaflowStore("s3", f"{s3_server.root}/{tmp_path.name}/conda_env")
 
-    def failed(container: Container = s3_container) -> str:
+    def failed(container: Container = relayed_container) -> str:
         played = replay(workflow, container)
         assert [(task.step, task.status) for task in played.tasks] == [("start", 1)], played.output
         return played.output
@@ -198,17 +212,26 @@ def test_faults_in_a_container(
         said = failed()
     assert "Packages are fetched first: " in said
     assert f"'{store.where(linked)}' is not the file that was resolved: expected" in said
+    s3_relay.spoil = lambda _method, path: "cut" if "/packages/" in path and "/click-" in path else None
+    said = failed()
+    assert "Packages are fetched first: click-" in said
+    assert f"'{store.where(linked)}' in S3 cannot be read: it cannot be reached" in said
+    assert said.count("hint: ") == 1
+    s3_relay.spoil = lambda *_: None
+    # Metaflow's own programs, which write the logs, have no room either.
+    assert "No space left on device" in failed(replace(relayed_container, disk="120m"))
+    killed = replay(workflow, relayed_container, kill_at={"start": "Fetching"})
+    assert [task.status for task in killed.tasks] == [137]
+
+    # What breaks off and goes on, and byte code that was changed, stop no task.
+    turns = iter(["cut"] * 5)
+    s3_relay.spoil = lambda method, path: next(turns, None) if method == "GET" and "/conda_env/" in path else None
     code = next(key for key in below(store, "bytecode/") if key.endswith(".zip"))
     with changed(store, code, b"something else"):
-        played = replay(workflow, s3_container)
-        assert played.succeeded, played.output
-        assert f"Warning: '{store.where(code)}' is not the file that was resolved" in played.output
-    # Metaflow's own programs, which write the logs, have no room either.
-    assert "No space left on device" in failed(replace(s3_container, disk="120m"))
-
-    killed = replay(workflow, s3_container, kill_at={"start": "Fetching"})
-    assert [task.status for task in killed.tasks] == [137]
-    assert replay(workflow, s3_container).succeeded
+        played = replay(workflow, relayed_container)
+    assert played.succeeded, played.output
+    assert next(turns, None) is None
+    assert f"Warning: '{store.where(code)}' is not the file that was resolved" in played.output
 
 
 def test_a_python_that_is_too_old(ada: Project, s3_container: Container, remote_root: MakeRoot) -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,19 @@ def test_wrong_credentials_of_s3(s3_server: StoreServer, monkeypatch: pytest.Mon
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     fault(lambda: list(MetaflowStore("s3", s3_server.root).list("a")), says, hint="log in")
+
+
+@pytest.mark.parametrize("minutes", [-20, 20])
+def test_a_clock_that_is_wrong(minutes: int, s3_server: StoreServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is signed at another time than the server's is refused; the clock is told, and not the rights."""
+    from botocore import auth
+
+    s3_server.use(monkeypatch)
+    now, off = auth.get_current_datetime, timedelta(minutes=minutes)
+    monkeypatch.setattr(auth, "get_current_datetime", lambda *words, **more: now(*words, **more) + off)
+    store = MetaflowStore("s3", s3_server.root)
+    for work in (lambda: store.get("a"), lambda: store.put("a", b""), lambda: list(store.list("a"))):
+        fault(work, "the clock of this machine is wrong", "RequestTimeTooSkewed", hint="set it")  # type: ignore[arg-type]
 
 
 def test_wrong_credentials_of_azure(azure_server: StoreServer, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,13 +363,19 @@ def test_a_root_that_is_not_known(store_channel: Server, s3_server: StoreServer,
 
 
 def test_a_fault_in_a_command_is_one_message(store_channel: Server, s3_server: StoreServer, tmp_path: Path) -> None:
-    """A command that cannot reach its store ends with one message; what was resolved is not lost with it."""
+    """A command that may not use its store ends with one message; what was resolved is not lost with it."""
     ada = somebody(tmp_path / "ada", store_channel, s3_server)
     words = ("--python", store_python(), "--skip-metaflow-deps")
     group = ("environment", "--datastore", "s3", "--conda-root", "s3://nobodys/x")
     done = ada.metaflow(*group, "resolve", *words)
 
     check_refusal(done, "there is no such bucket", "METAFLOW_CONDA_S3ROOT, which is 's3://nobodys/x'")
+    locked = ("environment", "--datastore", "s3", "--conda-root", f"{s3_server.root}/locked/{tmp_path.name}")
+    done = ada.metaflow(*locked, "resolve", *words, variables=s3.LIMITED)
+    check_refusal(done, f"{tmp_path.name}/envs/", "access is denied", "s3:GetObject, s3:PutObject")
+    done = ada.metaflow(*locked, "resolve", *words, variables={"AWS_SECRET_ACCESS_KEY": "wrongsecret"})
+    check_refusal(done, "the credentials are missing, or are not accepted", "AWS_PROFILE")
+    assert "wrongsecret" not in done.output
     done = ada.metaflow("environment", "--datastore", "s3", "resolve", *words)
     assert done.returncode == 0, done.output
     assert "known already" in done.stderr

@@ -166,18 +166,19 @@ class MetaflowStore:
         return StoreError(f"{message} ({fault.words})" if fault.words else message, self._hint(fault.kind))
 
     def _hint(self, kind: str) -> str:
-        known = self.datastore if self.datastore in _ROOTS else ""
-        if kind == buckets.NO_CLIENT and known:
-            return f"pip install {_PACKAGES[known]}"
-        if kind == buckets.UNREACHABLE and known:
-            return f"check the network, and {_ENDPOINTS[known]}; what was begun is finished when it is run again"
-        if kind == buckets.UNKNOWN_USER and known:
-            return f"log in, or check the credentials: {_CREDENTIALS[known]}"
-        if kind == buckets.NO_BUCKET and known:
-            return f"make it, or name another one by {_ROOTS[known]}, which is '{self.root}'"
-        if kind == buckets.DENIED and known:
-            return f"ask for the rights: {_RIGHTS[known]}"
-        return f"run it again; if that does not help, look whether the datastore works: '{self.root}'"
+        general = f"run it again; if that does not help, look whether the datastore works: '{self.root}'"
+        if self.datastore not in _ROOTS:
+            return general
+        known = self.datastore
+        return {
+            buckets.NO_CLIENT: f"pip install {_PACKAGES[known]}",
+            buckets.UNREACHABLE: f"check the network, and {_ENDPOINTS[known]}; what was begun is finished when it is "
+            "run again",
+            buckets.UNKNOWN_USER: f"log in, or check the credentials: {_CREDENTIALS[known]}",
+            buckets.CLOCK: "set it: what is signed counts for 15 minutes before and after the time of the datastore",
+            buckets.NO_BUCKET: f"make it, or name another one by {_ROOTS[known]}, which is '{self.root}'",
+            buckets.DENIED: f"ask for the rights: {_RIGHTS[known]}",
+        }.get(kind, general)
 
 
 def _kind(datastore: str) -> type[Bucket]:

@@ -8,6 +8,7 @@ from typing import Any, Iterator
 UNREACHABLE = "it cannot be reached"
 UNKNOWN_USER = "the credentials are missing, or are not accepted"
 DENIED = "access is denied"
+CLOCK = "the clock of this machine is wrong"
 NO_BUCKET = "there is no such bucket or container"
 NO_CLIENT = "a package that talks to it is missing"
 OTHER = "it failed"

@@ -15,6 +15,7 @@ from typing import Any, Callable, Iterator
 from .bucket import (
     BIG,
     BLOCK,
+    CLOCK,
     DENIED,
     NO_BUCKET,
     NO_CLIENT,
@@ -132,7 +133,13 @@ class S3Bucket(Bucket):
         except self._client.exceptions.ClientError as error:
             if _code(error) in ("404", "NoSuchKey", "NotFound"):
                 return False
-            raise
+            if _code(error) not in ("403", "Forbidden"):
+                raise
+            # An answer without a body does not say what is refused, and why.
+            found = self._get(name)
+            if found is not None:
+                found["Body"].close()
+            return found is not None
         return True
 
     def entries(self, folder: str) -> Iterator[str]:
@@ -259,6 +266,8 @@ def _refusal(error: Any) -> Fault:
         return Fault(NO_BUCKET, words)
     if code in _CREDENTIALS:
         return Fault(UNKNOWN_USER, words)
+    if code == "RequestTimeTooSkewed":
+        return Fault(CLOCK, words)
     if status in (401, 403):
         return Fault(DENIED, words)
     return Fault(OTHER, words)
