@@ -1,8 +1,9 @@
 """Register the Jupyter kernel of an environment. Run by the environment's own Python (3.7 or newer) with its ipykernel.
 
-Standard input holds JSON: ``name``, ``display_name``, ``env``, ``force``, and ``mark``, which tells kernels of ours
-from others. Standard output gets JSON: the ``folder`` of the kernel, or ``taken``, the folder of one that is not to be
-replaced, and the prefix ``of`` ours that it belongs to, empty where it is not ours.
+Standard input holds JSON: ``name``, ``display_name``, ``env``, ``force``, ``mark``, which tells kernels of ours from
+others, and ``facts``, what else is written into its metadata. Standard output gets JSON: the ``folder`` of the kernel,
+or ``taken``, the folder of one that is not to be replaced, and the prefix ``of`` ours that it belongs to, empty where
+it is not ours.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ def main() -> None:
     overrides = {
         "display_name": asked["display_name"],
         "env": asked["env"],
-        "metadata": {"debugger": True, asked["mark"]: sys.prefix},
+        "metadata": {"debugger": True, asked["mark"]: sys.prefix, **asked["facts"]},
     }
     folder = write_kernel_spec(overrides=overrides)
     try:

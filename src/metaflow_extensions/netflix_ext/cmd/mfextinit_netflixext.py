@@ -1,3 +1,3 @@
 """The table of our commands, which Metaflow reads."""
 
-CMDS_DESC = [("environment", ".environment.cli.cli")]
+CMDS_DESC = [("environment", ".environment.cli.cli"), ("debug", ".debug.cli.cli")]

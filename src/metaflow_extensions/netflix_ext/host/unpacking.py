@@ -30,10 +30,14 @@ _VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?(?:\.dev\d+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unpacked:
-    """What was put into a folder, in words, and whether Metaflow lies in a folder of its own there."""
+    """What is put into a folder, in words, and whether Metaflow lies in a folder of its own there.
+
+    ``stage`` is where it is made ready: more may be put beside it.
+    """
 
     told: str
     packaged: bool
+    stage: Path
 
 
 def check_folder(folder: Path, envs_root: Path, *, force: bool) -> None:
@@ -58,25 +62,29 @@ def check_folder(folder: Path, envs_root: Path, *, force: bool) -> None:
 
 
 @contextmanager
-def unpacked(folder: Path, task: Any, recorded: str, python: Path, bench: Workbench) -> Iterator[Unpacked]:
+def unpacked(folder: Path, task: Any, recorded: str | None, python: Path, bench: Workbench) -> Iterator[Unpacked]:
     """Put the code of *task*, or else Metaflow in the version *recorded*, and a link to *python* into *folder*.
 
+    Where *recorded* is None, that Python is none of ours: it has a Metaflow of its own, and may be no more than a link.
     All is made ready first, and goes to its place when the block is left without an error.
     Raises PackageError where the code cannot be had, CreateError where *folder* cannot be written.
     """
     with _stage(folder) as stage:
         told = _code(task, recorded, stage, bench)
         (stage / PYTHON).unlink(missing_ok=True)
-        (stage / PYTHON).symlink_to(python)
-        yield Unpacked(told=told, packaged=(stage / PACKAGED).is_dir())
+        if recorded is not None:
+            (stage / PYTHON).symlink_to(python)
+        yield Unpacked(told=told, packaged=(stage / PACKAGED).is_dir(), stage=stage)
         _move(stage, folder)
 
 
-def _code(task: Any, recorded: str, stage: Path, bench: Workbench) -> str:
+def _code(task: Any, recorded: str | None, stage: Path, bench: Workbench) -> str:
     metadata = {} if task is None else task.metadata_dict
     if metadata.get("code-package"):
         _extract(_package(task, metadata["code-package"]), stage)
         return f"the code package of {task.pathspec}"
+    if recorded is None:
+        return f"Metaflow of {sys.executable}"
     told = _metaflow(_version(recorded if task is None else metadata.get("metaflow_version")), stage, bench)
     if task is None:
         return told

@@ -226,12 +226,38 @@ class Wiring:
         )
 
     def register_kernel(
-        self, python: Path, name: str, title: str, variables: Mapping[str, str], *, force: bool
+        self,
+        python: Path,
+        name: str,
+        title: str,
+        variables: Mapping[str, str],
+        *,
+        facts: Mapping[str, str] | None = None,
+        force: bool,
     ) -> Path:
         """See `adapters.jupyter.register`."""
-        from ..adapters.jupyter import register
+        from ..adapters.jupyter import Kernel, register
 
-        return register(python, name, title, variables, force=force)
+        kernel = Kernel(name=name, title=title, variables=variables, facts=facts or {})
+        return register(python, kernel, self.settings.envs_root / ".locks", force=force)
+
+    def kernels(self) -> Iterable[tuple[str, Mapping[str, str]]]:
+        """See `adapters.jupyter.ours`."""
+        from ..adapters.jupyter import ours
+
+        return ours()
+
+    def remove_kernel(self, name: str) -> None:
+        """See `adapters.jupyter.remove`."""
+        from ..adapters.jupyter import remove
+
+        remove(name)
+
+    def notebook(self, cells: Sequence[tuple[str, str, str]], *, kernel: str, title: str, python: str) -> str:
+        """See `adapters.notebook.write`."""
+        from ..adapters.notebook import write
+
+        return write(cells, kernel=kernel, title=title, python=python)
 
     def put_package(self, name: str, version: str, folder: Path) -> None:
         """Put one package of the default index into *folder*, without what it depends on; raise PackageError."""

@@ -1,0 +1,1 @@
+"""``metaflow debug``: one file a command."""

@@ -1,0 +1,86 @@
+"""``metaflow debug task``."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from metaflow._vendor import click
+
+from ...host import debugging, past
+from ...host.debugging import Reopened, Wanted
+from ..environment.session import Answer, Session, shared_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command()
+@click.argument("pathspec")
+@click.option("--metaflow-root-dir", "folder", metavar="DIR", required=True, help="Put everything there; made anew.")
+@click.option("--index", metavar="N", help="Of a foreach: which of its tasks; of nested ones, as 1,0.")
+@click.option("--inspect", is_flag=True, help="The state as the step left it, not as it found it.")
+@click.option("--override-env", metavar="NAME", default="", help="Another environment, by a name or an id.")
+@click.option("--override-env-from-pathspec", metavar="STEP", default="", help="The environment of another step.")
+@click.option("--kernel-name", metavar="NAME", default="", help="What the Jupyter kernel is called.")
+@click.option("--kernel/--no-kernel", default=True, help="Whether a Jupyter kernel is registered.")
+@click.option("--force", is_flag=True, help="Write over files of the same name in DIR, and over a kernel's.")
+@shared_options(local_only=True)
+@click.pass_context
+def command(ctx: Any, pathspec: str, folder: str, index: str | None, **options: Any) -> None:
+    """Open a past task again: its code, its data and its environment, in a notebook and as a script.
+
+    PATHSPEC is Flow (the end of its latest run in your namespace), Flow/Run, Flow/Run/Step or Flow/Run/Step/Task.
+    """
+    if options["override_env"] and options["override_env_from_pathspec"]:
+        raise click.UsageError("give one of --override-env and --override-env-from-pathspec")
+    if options["kernel_name"] and not options["kernel"]:
+        raise click.UsageError("--kernel-name names what --no-kernel leaves out")
+    session = Session(ctx.obj, options)
+    found = past.find(pathspec, index=index)
+    session.say(f"    opening the task {found.pathspec}")
+    wanted = Wanted(
+        folder=Path(os.path.abspath(Path(folder).expanduser())),
+        inspect=options["inspect"],
+        force=options["force"],
+        kernel=options["kernel"],
+        kernel_name=options["kernel_name"],
+        override=options["override_env"] or options["override_env_from_pathspec"],
+        of_step=bool(options["override_env_from_pathspec"]),
+    )
+    made = debugging.reopen(found, wanted, session.bench, _note)
+    session.say(f"    the same by Metaflow itself, with the code as it is now: {made.sheet.spin}")
+    session.give(_answer(made))
+
+
+def _note(text: str) -> None:
+    """Tell what does not end the command, even when asked to be quiet."""
+    click.secho(textwrap.indent(f"note: {text}", "    "), err=True, fg="yellow")
+
+
+def _answer(made: Reopened) -> Answer:
+    files = made.files
+    env_id = None if made.environment is None else made.environment.env_id
+
+    def document() -> dict[str, Any]:
+        return {
+            "pathspec": made.sheet.pathspec,
+            "folder": str(made.folder),
+            "notebook": str(files.notebook),
+            "script": str(files.script),
+            "python": str(made.python),
+            "kernel": made.sheet.kernel or None,
+            "environment": None if env_id is None else env_id._asdict(),
+            "spin": made.sheet.spin,
+        }
+
+    def show(console: Console) -> None:
+        console.out(str(files.notebook), highlight=False)
+        for line in made.instructions():
+            click.echo(f"    {line}", err=True)
+
+    return Answer(
+        lines=lambda: [str(files.notebook), str(files.script), str(made.python)], document=document, view=show
+    )
