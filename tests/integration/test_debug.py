@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,6 @@ import pytest
 
 from tests.channel import Server
 from tests.project import FLOWS, Finished, Project, project_at
-from tests.refusal import check_refusal
 
 pytestmark = pytest.mark.slow
 
@@ -51,7 +49,7 @@ def opened(project: Project, pathspec: str, folder: Path, *words: str) -> dict[s
 
 def task_of(project: Project, step: str, *, index: str = "") -> str:
     """Return the pathspec of a task of the latest run of the flow of all shapes."""
-    paths = "{t.metadata_dict.get('foreach-execution-path', ''): t.pathspec for t in run[%r]}" % step
+    paths = f"{{t.metadata_dict.get('foreach-execution-path', ''): t.pathspec for t in run[{step!r}]}}"
     found = project.latest("ShapesFlow", paths)
     assert isinstance(found, dict)
     ends = [
@@ -77,7 +75,7 @@ def played(project: Project, notebook: str, *cells: str) -> list[str]:
 @pytest.mark.parametrize(
     ("step", "index", "cell", "printed"),
     [
-        ("start", "", "print(self.alpha, self.constant, inputs, self.point)", "0.75 [1, 2] None Point(0.75)"),
+        ("start", "", "print(self.alpha, self.constant, inputs, self.point)", "0.75 (1, 2) None Point(0.75)"),
         ("sides", "", "print(self.both, self.common, self.items)", "['left', 'right'] 1 ['a', 'b', 'c']"),
         (
             "outer",

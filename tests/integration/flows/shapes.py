@@ -20,7 +20,7 @@ _HIDDEN = 3
 class ShapesFlow(FlowSpec):
     alpha = Parameter("alpha", default=0.5)
     fail = Parameter("fail", default=False)
-    constant = [1, 2]
+    constant = (1, 2)
 
     @step
     def start(self):

@@ -16,8 +16,8 @@ from typing import Any
 from ..engine.create import Prefix, check_machine
 from ..engine.errors import ExtensionError, InputError, ResolveError
 from ..engine.resolved import ResolvedEnvironment
-from . import opening, origin, sheets, unpacking
-from .origin import Origin
+from . import flow_code, opening, sheets, unpacking
+from .flow_code import FlowCode
 from .past import Past
 from .workbench import Workbench, check_whole
 
@@ -153,16 +153,16 @@ def _created(environment: ResolvedEnvironment, past: Past, bench: Workbench) -> 
     return prefix
 
 
-def _found(past: Past, code: unpacking.Unpacked) -> tuple[Origin, str]:
+def _found(past: Past, code: unpacking.Unpacked) -> tuple[FlowCode, str]:
     """Return where the code is, and what to call that."""
     if past.metadata.get("code-package"):
-        return origin.packaged(past, code.stage), code.told
-    found = origin.launched(past, Path.cwd())
+        return flow_code.packaged(past, code.stage), code.told
+    found = flow_code.launched(past, Path.cwd())
     return found, f"{found.flow_file}, as it is now (the run has kept no code package)"
 
 
 def _files(
-    past: Past, wanted: Wanted, found: Origin, code: str, python: Path, environment: ResolvedEnvironment | None
+    past: Past, wanted: Wanted, found: FlowCode, code: str, python: Path, environment: ResolvedEnvironment | None
 ) -> Reopened:
     status, traceback = _status(past)
     env_id = None if environment is None else environment.env_id
@@ -199,7 +199,7 @@ def _status(past: Past) -> tuple[str, str]:
     return "has failed", str(exception) if exception is not None else str(past.task.stderr)
 
 
-def _spin(past: Past, found: Origin, ours: bool) -> str:
+def _spin(past: Past, found: FlowCode, ours: bool) -> str:
     words = ["python", found.flow_file.name, *(["--environment=conda"] if ours else []), "spin", past.pathspec]
     return shlex.join(words)
 
@@ -223,7 +223,7 @@ def _registered(made: Reopened, past: Past, wanted: Wanted, bench: Workbench, no
     return replace(made, sheet=replace(made.sheet, kernel=name))
 
 
-def _write(made: Reopened, past: Past, stage: Path, found: Origin, wanted: Wanted, bench: Workbench) -> None:
+def _write(made: Reopened, past: Past, stage: Path, found: FlowCode, wanted: Wanted, bench: Workbench) -> None:
     sheet = made.sheet
     title = f"Metaflow {past.parts[0]}/{past.parts[2]}"
     python = sys.version.split()[0] if made.environment is None else made.environment.python_version or ""

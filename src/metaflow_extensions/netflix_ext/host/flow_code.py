@@ -15,7 +15,7 @@ _ALWAYS = "METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE=1"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class FlowCode:
     """The flow's file, the file with the step's function, its body if it was found there, and what is to be told."""
 
     flow_file: Path
@@ -24,7 +24,7 @@ class Origin:
     warnings: tuple[str, ...] = ()
 
 
-def packaged(past: Past, folder: Path) -> Origin:
+def packaged(past: Past, folder: Path) -> FlowCode:
     """Return where the code is in *folder*, which holds the code package; raise InputError where the flow is not."""
     name = past.metadata.get("script-name") or past.graph["file"]
     flow_file = _within(folder, str(name))
@@ -34,10 +34,10 @@ def packaged(past: Past, folder: Path) -> Origin:
             "name another task of that flow",
         )
     file = _within(folder, past.node.get("source_file") or "") or flow_file
-    return _origin(past, flow_file, file)
+    return _found(past, flow_file, file)
 
 
-def launched(past: Past, where: Path) -> Origin:
+def launched(past: Past, where: Path) -> FlowCode:
     """Return where the code of a run without a code package is, on this machine: where it was, or in *where*.
 
     Raises InputError where it is not there any more, or where the step is no longer in it.
@@ -54,7 +54,7 @@ def launched(past: Past, where: Path) -> Origin:
     file = recorded if recorded.is_file() else flow_file
     there = cells.methods(read(flow_file))
     changed = _changed(past, flow_file, there)
-    found = _origin(past, flow_file, file)
+    found = _found(past, flow_file, file)
     if found.body is None:
         raise InputError(
             f"'{flow_file}' has changed since the run: the step '{past.parts[2]}' of {past.parts[0]} is not in it",
@@ -63,7 +63,7 @@ def launched(past: Past, where: Path) -> Origin:
     note = (
         f"the run has kept no code package: '{flow_file}' is taken as it is now; {_ALWAYS} makes runs keep their code"
     )
-    return Origin(flow_file=flow_file, file=file, body=found.body, warnings=(note, *changed))
+    return FlowCode(flow_file=flow_file, file=file, body=found.body, warnings=(note, *changed))
 
 
 def read(file: Path) -> str:
@@ -100,13 +100,13 @@ def _changed(past: Past, file: Path, there: dict[str, list[int]]) -> list[str]:
     return [f"'{file}' has changed since the run: of its steps, {' and '.join(parts)}"]
 
 
-def _origin(past: Past, flow_file: Path, file: Path) -> Origin:
+def _found(past: Past, flow_file: Path, file: Path) -> FlowCode:
     flow, _, step, _ = past.parts
     try:
         body = cells.body(read(file), step, line=past.node.get("line"), flow=flow)
     except InputError as error:  # of a newer Python than ours
-        return Origin(flow_file=flow_file, file=file, body=None, warnings=(f"'{file}': {error.message}",))
-    return Origin(flow_file=flow_file, file=file, body=body)
+        return FlowCode(flow_file=flow_file, file=file, body=None, warnings=(f"'{file}': {error.message}",))
+    return FlowCode(flow_file=flow_file, file=file, body=body)
 
 
 def _within(folder: Path, recorded: str) -> Path | None:
