@@ -39,9 +39,7 @@ def register(python: Path, kernel: Kernel, locks: Path, *, force: bool) -> Path:
     name, variables = kernel.name, dict(kernel.variables)
     asked = {"name": name, "display_name": kernel.title, "env": variables, "force": force, "mark": MARK}
     asked["facts"] = dict(kernel.facts)
-    there = _read(_folder() / name)
-    wanted = (kernel.title, variables, dict(kernel.facts))
-    if there.get("argv", [""])[0] == str(python) and (there["display_name"], there["env"], _facts(there)) == wanted:
+    if _is(_read(_folder() / name), kernel, python):
         return _folder() / name
     # Isolated: beside the program lie modules of ours that have names of the standard library's.
     command = [str(python), "-I", "-W", "ignore", str(_PROGRAM)]
@@ -100,6 +98,17 @@ def _read(folder: Path) -> dict[str, Any]:
         return dict(found) if whole else {}
     except (OSError, ValueError, TypeError):
         return {}
+
+
+def _is(there: Mapping[str, Any], kernel: Kernel, python: Path) -> bool:
+    """Tell whether *there* is what registering *kernel* would write, and ours."""
+    if MARK not in there.get("metadata", {}) or there["argv"][0] != str(python):
+        return False
+    return (there["display_name"], there["env"], _facts(there)) == (
+        kernel.title,
+        {**kernel.variables},
+        {**kernel.facts},
+    )
 
 
 def _facts(there: Mapping[str, Any]) -> dict[str, str]:
