@@ -78,6 +78,28 @@ SETS = (
         ),
     ),
     Definition(
+        name="clouds",
+        summary="a Python, and what flows need whose datastore is Azure Blob Storage or Google Storage",
+        minors=("3.13",),
+        groups=(
+            Group(("3.13",), ("requests", "click", "itsdangerous")),
+            Group(
+                ("3.13",),
+                ("azure-identity", "azure-storage-blob", "azure-keyvault-secrets", "simple-azure-blob-downloader"),
+            ),
+            Group(
+                ("3.13",),
+                (
+                    "google-cloud-storage",
+                    "google-auth",
+                    "google-cloud-secret-manager",
+                    "simple-gcp-object-downloader",
+                    "packaging",
+                ),
+            ),
+        ),
+    ),
+    Definition(
         name="bench",
         summary="environments of the size people really use",
         minors=("3.10", "3.11"),

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
-from tests.channel import Server
+from tests.channel import Server, ensure, serve
 from tests.project import FLOWS, Project, somebody, store_python
 from tests.remote import Container, isolated, ports_of
 from tests.remote.capture import airflow_commands, step_functions, step_functions_commands
@@ -84,8 +84,34 @@ def test_a_workflow_in_clean_roots(ada: Project, s3_server: StoreServer, s3_cont
     assert set(s3_container.network.opened) == ports_of(s3_server)
 
 
-def saw(project: Project, played: Played) -> dict[str, Any]:
-    found = read(project, played, "{name: run['start'].task[name].data for name in ('saw', 'cached', 'prefix')}")
+@pytest.mark.parametrize("kind", ["azure", "gs"])
+def test_a_workflow_on_another_store(
+    kind: str, request: pytest.FixtureRequest, remote_root: MakeRoot, tmp_path: Path
+) -> None:
+    """Azure and Google: environments with what Metaflow needs there, from a store that is all there is; byte code too.
+
+    Nothing signs requests there: packages are fetched first.
+    """
+    server: StoreServer = request.getfixturevalue(f"{kind}_server")
+    root = remote_root("bookworm", kind)
+    with serve(ensure("clouds")) as channel:
+        user = somebody(tmp_path / "user", channel, server)
+        user.variables["NEWEST"] = "3.13"
+        workflow = deploy(user, ENV, "--environment=conda", kind=kind)
+
+    with isolated(ports_of(server)) as network:
+        played = replay(workflow, container_for(server, root, network))
+
+    assert played.succeeded, played.output
+    found = saw(user, played, kind)
+    assert (found["saw"], found["cached"]) == (["click", "itsdangerous", "3.13"], [True, True])
+    assert re.search(r"\] Fetched \d+\.\d MB\n", played.of("start")[0].output)
+    assert "] Warning: " not in played.output
+    assert not BOOTSTRAPPED.search(played.of("end")[0].output)
+
+
+def saw(project: Project, played: Played, kind: str = "s3") -> dict[str, Any]:
+    found = read(project, played, "{name: run['start'].task[name].data for name in ('saw', 'cached', 'prefix')}", kind)
     assert isinstance(found, dict)
     return found
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.project import FLOWS
-from tests.remote import Container, Network, isolated, ports_of
+from tests.remote import Container, Network
 from tests.remote.capture import airflow_commands, play_states, step_functions, step_functions_commands
 from tests.remote.cluster import cluster
-from tests.remote.fixtures import MakeRoot, bare, container_for, remote_root, s3_container, s3_only, user_of
+from tests.remote.fixtures import MakeRoot, bare, remote_root, s3_container, s3_only, user_of
 from tests.remote.placeholders import UnsupportedError, filled, items, needed
 from tests.remote.reading import read
 from tests.remote.replay import deploy, replay
@@ -75,23 +75,6 @@ def network_of(container: Container) -> dict[int, int]:
     """Return how often each port was reached."""
     assert isinstance(container.network, Network)
     return dict(container.network.opened)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["azure", "gs"])
-def test_a_workflow_on_another_store(
-    kind: str, request: pytest.FixtureRequest, remote_root: MakeRoot, tmp_path: Path
-) -> None:
-    """Azure and Google: the files and ports that their variables name are in the container, at the same place."""
-    server: StoreServer = request.getfixturevalue(f"{kind}_server")
-    user = user_of(server, tmp_path)
-    workflow = deploy(user, LINE, kind=kind)
-
-    with isolated(ports_of(server)) as network:
-        played = replay(workflow, container_for(server, remote_root("bookworm", kind), network))
-
-    assert played.succeeded, played.output
-    assert read(user, played, "run['end'].task.data.python", kind) == "3.11.2"
 
 
 @pytest.mark.slow

@@ -101,7 +101,7 @@ def test_sets_are_sound() -> None:
 
 def test_unknown_set_is_refused() -> None:
     """A set that does not exist is refused with the names there are."""
-    with pytest.raises(ChannelError, match="demo, tests, stores, bench"):
+    with pytest.raises(ChannelError, match="demo, tests, stores, clouds, bench"):
         definition("nothing")
 
 
