@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -248,6 +249,32 @@ def test_a_flow_runs_with_each(name: str, fresh: Project, tmp_path: Path) -> Non
     assert [document["provenance"][name] for document in documents.values()] == [standin.NEWEST[name]]
     assert again.returncode == 0, again.output
     assert set(fresh.catalog.rglob("env")) == set(documents), "py-rattler's answer is another environment"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["micromamba", "conda"])
+def test_a_flow_runs_in_what_each_has_linked(name: str, fresh: Project, tmp_path: Path) -> None:
+    """Its prefix names its own place alone, and what is installed has the scripts and the files that it should."""
+    standin.put(tmp_path / "bin", name)
+    chosen = {
+        "PATH": f"{tmp_path / 'bin'}{os.pathsep}{os.environ['PATH']}",
+        "METAFLOW_CONDA_INSTALLER": name,
+        "SPEC": "[conda(packages={'numpy': '', 'legacy-archive': ''}), pypi(packages={'itsdangerous': ''})]",
+        "FLOW_SPEC": "[conda_base(python='3.11')]",
+        "IMPORTS": "numpy itsdangerous",
+    }
+
+    fresh.run(FLOWS / "one.py", variables=chosen)
+
+    assert set(fresh.latest("OneFlow", "list(run['start'].task.data.saw)")) == {"numpy", "itsdangerous"}  # type: ignore[call-overload]
+    prefix = Path(str(fresh.latest("OneFlow", "run['start'].task.data.prefix")))
+    pip = subprocess.run([prefix / "bin" / "pip", "--version"], capture_output=True, text=True, check=True)
+    assert str(prefix) in pip.stdout
+    partial = f"{prefix.name}.partial-".encode()
+    assert [path for path in prefix.rglob("*") if path.is_file() and partial in path.read_bytes()] == []
+    made = [words for words in standin.calls(tmp_path / "bin" / name) if words[0] == "create"]
+    assert len(made) == 1
+    assert "--offline" in made[0]
 
 
 @pytest.mark.slow

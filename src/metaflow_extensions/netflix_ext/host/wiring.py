@@ -26,7 +26,7 @@ from ..engine.formats import Formatter
 from ..engine.history import MANIFEST, ManifestFile
 from ..engine.origin import settled
 from ..engine.package import CondaPackage, PypiPackage
-from ..engine.ports import CondaSolver, PypiSolver, Store, WheelInstaller
+from ..engine.ports import CondaInstaller, CondaSolver, PypiSolver, Store, WheelInstaller
 from ..engine.renamed import renamed
 from ..engine.resolve import Resolver
 from ..engine.secret import has_credentials, strip_credentials
@@ -212,18 +212,28 @@ class Wiring:
         """What `engine.create.create` needs."""
         self._worker.begin()
         from ..adapters.activation import ShellActivator
-        from ..adapters.prefix import RattlerInstaller
         from ..adapters.site import UvInstaller
 
         return Creator(
             prefixes=self.prefixes,
             archives=self.archives,
-            conda=RattlerInstaller(self._worker, secrets=self._secrets),
+            conda=self._conda_installer,
             wheels=UvInstaller(self._secrets),
             activator=ShellActivator(),
             byte_code=self.byte_code,
             machine=self.machine,
         )
+
+    @property
+    def _conda_installer(self) -> CondaInstaller:
+        name = self.settings.conda_installer
+        if name == "rattler":
+            from ..adapters.prefix import RattlerInstaller
+
+            return RattlerInstaller(self._worker, secrets=self._secrets)
+        from ..adapters.conda_install import ProgramInstaller
+
+        return ProgramInstaller(lambda: self._program(name), self.archives, self.settings.envs_root / _PROGRAMS)
 
     def register_kernel(
         self,
