@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import zipfile
 from pathlib import Path
 
 from ..engine.errors import PackageError, ToolError
 
 _INSTALL = "pip install conda-package-handling, or leave METAFLOW_CONDA_PREFERRED_FORMAT unset"
-_ANEW = "resolve the environment anew, or leave METAFLOW_CONDA_PREFERRED_FORMAT unset"
+_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
 class PackageHandling:
@@ -40,4 +43,18 @@ class PackageHandling:
             raise PackageError(
                 f"'{archive.name}' cannot be packed as {extension}: {errors}", "leave its format as it is"
             )
+        if extension == ".conda":
+            _forget_times(target)
         return target
+
+
+def _forget_times(archive: Path) -> None:
+    """Write *archive* anew without the time at which it was packed: its hash is its name."""
+    aside = archive.with_name(f".{archive.name}")
+    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as target:
+        for member in source.infolist():
+            entry = zipfile.ZipInfo(member.filename, _EPOCH)
+            entry.file_size = member.file_size
+            with source.open(member) as data, target.open(entry, "w") as copied:
+                shutil.copyfileobj(data, copied, 1 << 20)
+    os.replace(aside, archive)
