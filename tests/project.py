@@ -51,6 +51,7 @@ class Project:
 
     def write(self, name: str, text: str) -> Path:
         path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
         return path
 

@@ -33,6 +33,7 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
         stem + ".dist-info/METADATA": "\\n".join(
             ["Metadata-Version: 2.1", "Name: " + FACTS["name"], "Version: " + FACTS["version"]]
             + ["Requires-Dist: " + need for need in FACTS["needs"]]
+            + ["Requires-Python: " + FACTS["python"]] * bool(FACTS["python"])
         ) + "\\n\\nWhat it is.\\nVersion: none\\n",
         stem + ".dist-info/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: " + FACTS["tag"] + "\\n",
     }}
@@ -61,6 +62,7 @@ def project(
     """Write a project to *folder*: a module *name* with ``value``, which needs *programs* to be built."""
     folder.mkdir(parents=True, exist_ok=True)
     facts = {"name": name, "version": version, "needs": list(needs), "programs": list(programs), "tag": tag}
+    facts["python"] = python
     (folder / "backend.py").write_text(BACKEND.format(facts=facts))
     (folder / "module.py").write_text(f"value = {value!r}\n")
     system = f'[build-system]\nrequires = {list(requires)!r}\nbuild-backend = "backend"\nbackend-path = ["."]\n'

@@ -65,6 +65,7 @@ SETS = (
             Group(("3.8", "3.11"), ("itsdangerous==2.1.2",)),
             Group(("3.8", "3.11"), ("itsdangerous==1.1.0",)),
             Group(("3.11",), ("itsdangerous==2.2.0",)),
+            Group(("3.11",), ("setuptools",)),
         ),
         extras=SPECIAL,
     ),

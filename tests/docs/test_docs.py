@@ -1,6 +1,6 @@
 """The pages say what is so: their flows and commands run, their links lead somewhere, their tables are complete.
 
-On a page, ```python title="x.py" is a file, ```diff title="x.py" changes it, and ```console (`$ command`, then what it
+On a page, ```python title="x.py" is a file (toml too), ```diff title="x.py" changes it, and ```console (`$ command`, then what it
 prints) and ```sh (commands) are run, all in one folder, from top to bottom. Each line of expected output must occur;
 `...` stands for anything. A comment above a block says what else holds: `<!-- fails -->`, `<!-- not run: reason -->`.
 """
@@ -23,7 +23,7 @@ from tests.channel import Server, ensure, serve
 from tests.project import Project, project_at
 
 ROOT = Path(__file__).parents[2]
-LANGUAGES = {"python", "diff", "console", "sh"}
+LANGUAGES = {"python", "toml", "diff", "console", "sh"}
 NEEDS_DEFAULT_INDEX = {"README.md"}
 NOT_RUN = 30
 
@@ -113,7 +113,7 @@ def play(page: str, project: Project, variables: dict[str, str]) -> None:
     for block in BLOCKS:
         if block.page != page or block.skipped:
             continue
-        if block.word in ("python", "diff"):
+        if block.word in ("python", "toml", "diff"):
             changed = applied(files[block.title], block.text) if block.word == "diff" else block.text
             files[block.title] = changed
             project.write(block.title, changed)
@@ -125,7 +125,7 @@ def play(page: str, project: Project, variables: dict[str, str]) -> None:
             for line in lines:
                 assert occurs(line, output), f"$ {command}\nprints no line like\n{line}\nbut\n{output}"
     named = "\n".join([*called, *files.values()])
-    assert [name for name in files if name not in named] == [], "files that nothing runs"
+    assert [name for name in files if name.partition("/")[0] not in named] == [], "files that nothing runs"
 
 
 def shell(command: str, project: Project, variables: dict[str, str]) -> tuple[int, str]:
@@ -167,7 +167,7 @@ def test_blocks_that_are_not_run() -> None:
         if block.word == "python":
             compile(block.text.rstrip() + ("\ndef f(): ..." if block.text.startswith("@") else ""), block.page, "exec")
 
-    untitled = [block for block in BLOCKS if block.word in ("python", "diff") and not (block.title or block.skipped)]
+    untitled = [block for block in BLOCKS if block.word in ("python", "toml", "diff") and not (block.title or block.skipped)]
     assert [f"{block.page}: {block.text}" for block in untitled] == []
     assert [block for block in BLOCKS if block.note not in ("", "fails") and not block.skipped] == []
     assert len(skipped) == NOT_RUN

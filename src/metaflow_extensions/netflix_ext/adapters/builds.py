@@ -22,7 +22,7 @@ from .archives import KeptArchives
 from .git import Git
 from .process import run
 from .uv_program import building, find_uv, surroundings
-from .wheel_label import labelled
+from .wheel_file import checked, labelled
 
 _SHOWN = 15
 _NEEDS = re.compile(r"Failed to (?:resolve|install) requirements from|Failed to resolve.*build-system")
@@ -72,7 +72,7 @@ class UvOrigins:
             command = [self._program or find_uv(), "build", "--wheel", "--python", str(prefix.python)]
             out = Path(scratch, "wheels")
             self._run(name, origin, [*command, "--out-dir", str(out), str(project)], around)
-            wheel = next(iter(out.glob("*.whl")))
+            wheel = checked(next(iter(out.glob("*.whl"))))
             yield labelled(wheel, origin.label) if origin.moving else wheel
 
     def _tree(self, name: str, origin: Origin, scratch: Path, path: str) -> Path:
@@ -107,7 +107,8 @@ class UvOrigins:
                 done = run(command, environment=surroundings(variables), timeout=self._seconds, log=file)
         except ToolError as error:
             raise ResolveError(
-                f"'{name} @ {origin}' cannot be built: {error.message}", f"what it said until then is in {log}"
+                f"'{name} @ {origin}' cannot be built: {error.message}. What it said until then is in {log}",
+                "METAFLOW_CONDA_BUILD_TIMEOUT gives it another number of seconds",
             ) from error
         finally:
             text = _settled(log)

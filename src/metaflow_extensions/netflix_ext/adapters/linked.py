@@ -17,6 +17,7 @@ from ..engine.secret import redact
 from ..engine.wheel_tags import best_wheel, marker_environment, target_tags
 from .pylock import filename_of, unlisted
 from .uv_program import misfit
+from .wheel_file import checked
 
 NOT_HERE = "nothing is built from source here"
 
@@ -82,6 +83,8 @@ def _check(item: PypiRequirement, link: Link, provided: Mapping[str, str], reque
         _check_fits(item.name, filename_of(link.url), request)
         if link.path and not Path(link.path).is_file():
             raise InputError(f"'{item.name}': there is no file '{link.path}'", "check the path")
+        if link.path:
+            checked(Path(link.path))
 
 
 def _check_fits(name: str, filename: str, request: PypiRequest) -> None:

@@ -103,12 +103,10 @@ class Builds:
 
     def _wheel(self, name: str, origin: Origin, variables: Mapping[str, str]) -> tuple[PypiPackage, Path]:
         with self._builder.locks[origin.digest + self._environment.cache_tag]:
-            known = self._known(origin) or self._built(name, origin, variables)
-        if canonicalize_name(known[0].name) != name:
-            raise ResolveError(
-                f"'{name} @ {origin}' is the project '{known[0].name}', by its own metadata",
-                f"write {known[0].name} @ ..., or another link",
-            )
+            known = self._known(origin)
+            if known is None:
+                return self._built(name, origin, variables)
+        _check_name(name, known[0])
         return known
 
     def _known(self, origin: Origin) -> tuple[PypiPackage, Path] | None:
@@ -149,6 +147,7 @@ class Builds:
         store.put(*record(package, self._environment))
 
     def _check(self, name: str, package: PypiPackage) -> None:
+        _check_name(name, package)
         arch = self._environment.env_id.arch
         if arch != self._builder.arch and _place(package, arch) != ANY:
             raise ResolveError(
@@ -156,6 +155,14 @@ class Builds:
                 "compiled parts can be built for another platform",
                 f"resolve it on {arch}, take a version that has a wheel for {arch}, or leave it out",
             )
+
+
+def _check_name(name: str, package: PypiPackage) -> None:
+    if canonicalize_name(package.name) != name:
+        raise ResolveError(
+            f"'{name} @ {package.origin}' is the project '{package.name}', by its own metadata",
+            f"write {package.name} @ ..., or another link",
+        )
 
 
 def packaged(path: Path, origin: Origin) -> PypiPackage:
@@ -195,7 +202,7 @@ def read(data: bytes, where: str) -> PypiPackage:
         values = json.loads(data.decode("utf-8"))
     except ValueError as error:
         raise StoreError(
-            f"{where}: not a record of what was built ({error})", "remove it: it is written anew"
+            f"{where}: not a record of a build ({error})", "remove it: it is written anew"
         ) from None
     return package_from_dict(PypiPackage, values, where)
 

@@ -44,6 +44,7 @@ NAMES = (
     "CONDA_SYS_DEFAULT_GPU_PACKAGES",
     "CONDA_REMOTE_COMMANDS",
     "CONDA_USE_REMOTE_LATEST",
+    "CONDA_BUILD_TIMEOUT",
 )
 # Metaflow's own, below which our roots lie where nothing else is said.
 SYSROOTS = ("DATASTORE_SYSROOT_S3", "DATASTORE_SYSROOT_AZURE", "DATASTORE_SYSROOT_GS")
@@ -70,6 +71,7 @@ class Settings:
     channel's; ``installer`` names the program that installs them there, in the folder ``installer_folder`` of the
     store and with ``{arch}`` in it, empty for ours. ``resolver`` picks conda packages and ``conda_installer`` links
     them on this machine; where these are executables, they are those of ``distribution``, if there is one.
+    ``build_seconds`` is how long building one wheel may take.
     """
 
     channels: tuple[str, ...]
@@ -91,6 +93,7 @@ class Settings:
     gpu_virtual: Mapping[str, tuple[VirtualPackage, ...]]
     remote_commands: tuple[str, ...]
     trust: Trust
+    build_seconds: float
     secrets: Mapping[str, str]
 
 
@@ -123,6 +126,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         gpu_virtual=_virtual("CONDA_SYS_DEFAULT_GPU_PACKAGES", values, {}) or _default_gpu(environ),
         remote_commands=_list("CONDA_REMOTE_COMMANDS", values) or ("batch", "kubernetes"),
         trust=_trust("CONDA_USE_REMOTE_LATEST", values),
+        build_seconds=_seconds("CONDA_BUILD_TIMEOUT", values, 3600.0),
         secrets={strip_credentials(url): url for url in urls},
     )
 
@@ -245,6 +249,17 @@ def _trust(name: str, values: Mapping[str, Any]) -> Trust:
     ):
         raise _bad(name, ",".join(words), "':none:', ':username:', ':any:', or names of users, separated by commas")
     return Trust(users=tuple(user() if word == ":username:" else word for word in words if word != ":none:"))
+
+
+def _seconds(name: str, values: Mapping[str, Any], usual: float) -> float:
+    text = _text(name, values)
+    try:
+        found = float(text) if text else usual
+    except ValueError:
+        found = 0.0
+    if not 0 < found < float("inf"):
+        raise _bad(name, text, "a number of seconds above 0")
+    return found
 
 
 def user() -> str:

@@ -116,7 +116,12 @@ class Wiring:
         from ..adapters.git import Git
 
         return Builder(
-            origins=UvOrigins(self.settings.envs_root / ".builds", self.archives, Git(self._secrets)),
+            origins=UvOrigins(
+                self.settings.envs_root / ".builds",
+                self.archives,
+                Git(self._secrets),
+                seconds=self.settings.build_seconds,
+            ),
             files=self.archives,
             stores=self.catalog.stores,
             creator=lambda: self.creator,

@@ -1,4 +1,7 @@
-"""A wheel with a local version (PEP 440), so that builds of a source that moves can be told apart."""
+"""The file of a wheel: whether its name tells the truth, and the same with a local version (PEP 440).
+
+By that, builds of a source that moves can be told apart.
+"""
 
 from __future__ import annotations
 
@@ -10,34 +13,46 @@ import re
 import zipfile
 from pathlib import Path
 
-from packaging.utils import parse_wheel_filename
-from packaging.version import Version
+from packaging.metadata import parse_email
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
 
 from ..engine.errors import PackageError
 
 
-def labelled(wheel: Path, label: str) -> Path:
-    """Return *wheel* beside itself with *label* at the end of its version; the same where it is in there already.
+def checked(wheel: Path) -> Path:
+    """Return *wheel*; raise PackageError where its metadata are not those that its name tells."""
+    try:
+        name, version, _, _ = parse_wheel_filename(wheel.name)
+        with zipfile.ZipFile(wheel) as file:
+            raw, _ = parse_email(file.read(f"{_metadata_folder(file)}/METADATA"))
+        found = raw.get("name", ""), raw.get("version", "")
+        if canonicalize_name(found[0]) == name and Version(found[1]) == version:
+            return wheel
+        told = f"by its own metadata it is {found[0] or 'nameless'} {found[1]}"
+    except (InvalidWheelFilename, InvalidVersion, zipfile.BadZipFile, KeyError) as error:
+        told = str(error)
+    raise PackageError(f"'{wheel.name}' is no sound wheel: {told}", "take another file, or ask those who made it")
 
-    Raises PackageError where its metadata are not those that its name tells (binary distribution format).
-    """
+
+def labelled(wheel: Path, label: str) -> Path:
+    """Return *wheel* beside itself with *label* at the end of its version; the same where it is in there already."""
     _, version, _, _ = parse_wheel_filename(wheel.name)
     if version.local is not None and label[1:8] in version.local:
         return wheel
     new = Version(f"{version.public}+{'.'.join(filter(None, (version.local, label)))}")
     stem, old = wheel.name.split("-")[:2]
     target = wheel.with_name(wheel.name.replace(f"{stem}-{old}-", f"{stem}-{new}-", 1))
-    with zipfile.ZipFile(wheel) as source:
-        folder = _metadata_folder(source, wheel, f"{stem}-{old}")
-        with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
-            _rewrite(source, file, folder, new)
+    with zipfile.ZipFile(wheel) as source, zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        _rewrite(source, file, _metadata_folder(source), new)
     return target
 
 
-def _metadata_folder(source: zipfile.ZipFile, wheel: Path, stem: str) -> str:
+def _metadata_folder(source: zipfile.ZipFile) -> str:
+    """Return the name of the one folder of metadata; raise KeyError where there is none."""
     folders = {name.partition("/")[0] for name in source.namelist() if ".dist-info/" in name}
-    if len(folders) != 1 or f"{next(iter(folders))}/METADATA" not in source.namelist():
-        raise PackageError(f"'{wheel.name}' has no sound {stem}.dist-info", "the project's build back-end is at fault")
+    if len(folders) != 1:
+        raise KeyError(f"it has {len(folders)} folders .dist-info")
     return folders.pop()
 
 
