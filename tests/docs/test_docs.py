@@ -1,7 +1,7 @@
 """The pages say what is so: their flows and commands run, their links lead somewhere, their tables are complete.
 
-On a page, ```python title="x.py" is a file (toml too), ```diff title="x.py" changes it, and ```console (`$ command`, then what it
-prints) and ```sh (commands) are run, all in one folder, from top to bottom. Each line of expected output must occur;
+On a page, ```python title="x.py" is a file (toml too), ```diff title="x.py" changes it, and ```console (`$ command`,
+then what it prints) and ```sh (commands) are run, all in one folder, from top to bottom. Each line of expected output must occur;
 `...` stands for anything. A comment above a block says what else holds: `<!-- fails -->`, `<!-- not run: reason -->`.
 """
 
@@ -167,7 +167,9 @@ def test_blocks_that_are_not_run() -> None:
         if block.word == "python":
             compile(block.text.rstrip() + ("\ndef f(): ..." if block.text.startswith("@") else ""), block.page, "exec")
 
-    untitled = [block for block in BLOCKS if block.word in ("python", "toml", "diff") and not (block.title or block.skipped)]
+    untitled = [
+        block for block in BLOCKS if block.word in ("python", "toml", "diff") and not (block.title or block.skipped)
+    ]
     assert [f"{block.page}: {block.text}" for block in untitled] == []
     assert [block for block in BLOCKS if block.note not in ("", "fails") and not block.skipped] == []
     assert len(skipped) == NOT_RUN

@@ -53,6 +53,7 @@ GOOD: list[tuple[str, Any, str, object, object]] = [
     ("CONDA_USE_REMOTE_LATEST", ":any:", "trust", Trust(users=None), Trust()),
     ("CONDA_USE_REMOTE_LATEST", ":none:", "trust", Trust(users=()), Trust()),
     ("CONDA_USE_REMOTE_LATEST", "ada, grace", "trust", Trust(users=("ada", "grace")), Trust()),
+    *(("CONDA_BUILD_TIMEOUT", value, "build_seconds", 90.0, 3600.0) for value in ("90", 90)),
 ]
 BAD: list[tuple[str, Any]] = [
     ("CONDA_CHANNELS", '["a", 3]'),
@@ -87,6 +88,7 @@ BAD: list[tuple[str, Any]] = [
     ("CONDA_REMOTE_COMMANDS", "[1]"),
     ("CONDA_USE_REMOTE_LATEST", ":all:"),
     ("CONDA_USE_REMOTE_LATEST", ":none:,ada"),
+    *(("CONDA_BUILD_TIMEOUT", value) for value in ("soon", "0", "-1", "nan", "inf")),
 ]
 
 

@@ -201,9 +201,7 @@ def read(data: bytes, where: str) -> PypiPackage:
     try:
         values = json.loads(data.decode("utf-8"))
     except ValueError as error:
-        raise StoreError(
-            f"{where}: not a record of a build ({error})", "remove it: it is written anew"
-        ) from None
+        raise StoreError(f"{where}: not a record of a build ({error})", "remove it: it is written anew") from None
     return package_from_dict(PypiPackage, values, where)
 
 
