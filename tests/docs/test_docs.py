@@ -1,8 +1,9 @@
 """The pages say what is so: their flows and commands run, their links lead somewhere, their tables are complete.
 
 On a page, ```python title="x.py" is a file (toml too), ```diff title="x.py" changes it, and ```console (`$ command`,
-then what it prints) and ```sh (commands) are run, all in one folder, from top to bottom. Each line of expected output must occur;
-`...` stands for anything. A comment above a block says what else holds: `<!-- fails -->`, `<!-- not run: reason -->`.
+then what it prints) and ```sh (commands) are run, all in one folder, from top to bottom. Each line of expected output
+must occur; `...` stands for anything. A comment above a block says what else holds: `<!-- fails -->`,
+`<!-- not run: reason -->`.
 """
 
 from __future__ import annotations
