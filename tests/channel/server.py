@@ -17,7 +17,11 @@ from typing import IO
 from urllib.parse import unquote, urlsplit
 
 _CHUNK = 1 << 18
-_TYPES = {".html": "text/html; charset=utf-8", ".json": "application/json"}
+_TYPES = {
+    "index.json": "application/vnd.pypi.simple.v1+json",
+    ".html": "text/html; charset=utf-8",
+    ".json": "application/json",
+}
 
 
 @dataclass(frozen=True)
@@ -190,7 +194,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(HTTPStatus.MOVED_PERMANENTLY, [("Location", f"{path}/")], b"")
             return None
         if file.is_dir():
-            file /= "index.html"
+            # A folder with the JSON form of an index alone (PEP 691).
+            file /= "index.html" if not (file / "index.json").is_file() else "index.json"
         if not file.is_file():
             self._send(HTTPStatus.NOT_FOUND, [], b"not found\n")
             return None
@@ -205,7 +210,7 @@ class _Handler(BaseHTTPRequestHandler):
             ("ETag", tag),
             ("Last-Modified", modified),
             ("Accept-Ranges", "bytes"),
-            ("Content-Type", _TYPES.get(file.suffix, "application/octet-stream")),
+            ("Content-Type", _TYPES.get(file.name) or _TYPES.get(file.suffix, "application/octet-stream")),
         ]
         headers += rule.headers if rule is not None else ()
         if self._unchanged(tag, modified):

@@ -235,17 +235,22 @@ def test_what_only_bytes_can_tell_is_left_open(given: str, hashes: dict[str, str
 def test_pages_of_links_are_no_indexes() -> None:
     """What they have given names no index, whatever slash or credentials uv writes."""
     text = "a==1\n    # from https://u:p@links.example/x\nb==1\n    # from https://one.example/\n"
-    found = annotated(text, ["https://one.example"], ["https://links.example/x/"])
+    found = annotated(text, {"https://one.example": "https://one.example"}, ["https://links.example/x/"])
     assert found == {"a": "", "b": "https://one.example"}
 
 
 def test_annotations_tell_the_index_of_each_name() -> None:
     """A slash at the end and credentials make no other index; an index that was not asked for is the default."""
     text = "a.b==1\n    # from https://one.example/simple/\nc==2\n    # from https://other.example/\nd @ file:///x\n"
-    assert annotated(text, ["https://one.example/simple", "default"]) == {
-        "a-b": "https://one.example/simple",
-        "c": "default",
-    }
+    indexes = {"https://one.example/simple": "https://one.example/simple"}
+    assert annotated(text, indexes) == {"a-b": "https://one.example/simple", "c": "default"}
+
+
+def test_an_index_that_uv_chose_is_told_from_the_default_one() -> None:
+    """Builds of PyTorch come from an index that nobody has named."""
+    text = "torch==1\n    # from https://torch.example/whl/cpu/\nb==1\n    # from https://mine.example/simple\n"
+    found = annotated(text, {"https://mine.example/simple": "default"}, foreign=True)
+    assert found == {"torch": "https://torch.example/whl/cpu", "b": "default"}
 
 
 # Stand-ins -------------------------------------------------------------------------------------------------------

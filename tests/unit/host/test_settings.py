@@ -21,6 +21,7 @@ DEFAULT_GPU = {arch: (VirtualPackage("__cuda", "12.4"),) for arch in ARCHES if a
 FOLDERS = {"packages": "packages", "envs": "envs"}
 
 # variable, good value, the field it sets, what it sets it to, its default
+BY_HOST = {"https://a.example": "https://u:p%40@a.example", "http://a.example": "http://u:p%40@a.example"}
 GOOD: list[tuple[str, Any, str, object, object]] = [
     ("CONDA_CHANNELS", "a, b", "channels", ("a", "b"), ("conda-forge",)),
     ("CONDA_CHANNELS", '["a", "b"]', "channels", ("a", "b"), ("conda-forge",)),
@@ -54,6 +55,9 @@ GOOD: list[tuple[str, Any, str, object, object]] = [
     ("CONDA_USE_REMOTE_LATEST", ":none:", "trust", Trust(users=()), Trust()),
     ("CONDA_USE_REMOTE_LATEST", "ada, grace", "trust", Trust(users=("ada", "grace")), Trust()),
     *(("CONDA_BUILD_TIMEOUT", value, "build_seconds", 90.0, 3600.0) for value in ("90", 90)),
+    ("CONDA_INDEX_SETTINGS", "none", "index_settings", False, True),
+    ("CONDA_TORCH_BACKEND", "cu128", "torch_backend", "cu128", ""),
+    ("CONDA_SRCS_AUTH_INFO", '{"a.example": ["u", "p@"]}', "secrets", BY_HOST, {}),
 ]
 BAD: list[tuple[str, Any]] = [
     ("CONDA_CHANNELS", '["a", 3]'),
@@ -89,6 +93,12 @@ BAD: list[tuple[str, Any]] = [
     ("CONDA_USE_REMOTE_LATEST", ":all:"),
     ("CONDA_USE_REMOTE_LATEST", ":none:,ada"),
     *(("CONDA_BUILD_TIMEOUT", value) for value in ("soon", "0", "-1", "nan", "inf")),
+    ("CONDA_INDEX_SETTINGS", "uv"),
+    ("CONDA_TORCH_BACKEND", "cuda"),
+    *(
+        ("CONDA_SRCS_AUTH_INFO", value)
+        for value in ("{", "[]", '{"a.example": "s3cret"}', '{"a.example": ["u"]}', '{"https://a": ["u", "s3cret"]}')
+    ),
 ]
 
 
@@ -110,7 +120,11 @@ def test_a_bad_value_is_one_error(name: str, value: Any) -> None:
     with pytest.raises(SettingError) as caught:
         settings(**{name: value})
 
-    assert f"METAFLOW_{name} is '{value}'" in caught.value.message
+    if name == "CONDA_SRCS_AUTH_INFO":  # where it may be a secret
+        assert f"METAFLOW_{name} holds what it cannot" in caught.value.message
+        assert "s3cret" not in str(caught.value)
+    else:
+        assert f"METAFLOW_{name} is '{value}'" in caught.value.message
     assert caught.value.hint.startswith(f"METAFLOW_{name} may be ")
 
 

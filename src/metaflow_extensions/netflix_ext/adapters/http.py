@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import secrets as tokens
@@ -18,7 +17,7 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from ..engine.errors import PackageError
-from ..engine.secret import redact
+from ..engine.secret import authorization, redact
 from .uv_program import with_credentials
 
 _BLOCK = 1 << 20
@@ -147,13 +146,17 @@ class HttpFetcher:
         user, _, host = full.netloc.rpartition("@")
         # As it is stored: a server that marks an archive as compressed must not get it unpacked on the way.
         headers = {"Accept-Encoding": "identity"}
-        if user:
-            headers["Authorization"] = f"Basic {base64.b64encode(unquote(user).encode()).decode()}"
         # A host, or a host with its port, as pip takes them; None leaves it to the user's environment.
         verify = False if {host, full.hostname} & set(trusted) else None
         try:
             with self._session().get(
-                full._replace(netloc=host).geturl(), headers=headers, stream=True, timeout=self._timeout, verify=verify
+                full._replace(netloc=host).geturl(),
+                headers=headers,
+                # Without this argument, .netrc would take the place of what is known of the source.
+                auth=_Known(user) if user else None,
+                stream=True,
+                timeout=self._timeout,
+                verify=verify,
             ) as answer:
                 _check(answer, url)
                 length = int(answer.headers.get("Content-Length") or 0)
@@ -168,6 +171,17 @@ class HttpFetcher:
             self._local.session = requests.Session()
         session: requests.Session = self._local.session
         return session
+
+
+class _Known(requests.auth.AuthBase):
+    """Sends the credentials that a source has; requests takes them off where it is sent on to another host."""
+
+    def __init__(self, userinfo: str) -> None:
+        self._userinfo = userinfo
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = authorization(self._userinfo)
+        return request
 
 
 @contextmanager

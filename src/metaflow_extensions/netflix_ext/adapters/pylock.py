@@ -16,7 +16,7 @@ from ..engine.errors import ResolveError, ToolError
 from ..engine.origin import ARCHIVE, FOLDER, GIT, Link
 from ..engine.package import PypiPackage
 from ..engine.ports import PypiRequest
-from ..engine.secret import strip_credentials
+from ..engine.secret import is_public_index, strip_credentials
 from ..engine.wheel_tags import best_wheel, target_tags
 from .uv_program import misfit
 
@@ -136,13 +136,16 @@ def unlisted(who: str, found: Mapping[str, str], hashes: Collection[str]) -> Res
     )
 
 
-def annotated(text: str, indexes: Sequence[str], links: Sequence[str] = ()) -> dict[str, str]:
-    """Read ``--emit-index-annotation``: the index of each name.
+def annotated(
+    text: str, indexes: Mapping[str, str], links: Sequence[str] = (), *, foreign: bool = False
+) -> dict[str, str]:
+    """Read ``--emit-index-annotation``: the index of each name, as *indexes* says by URL.
 
-    It is empty for one of *links*, which are no indexes, and ``default`` for one that is in neither.
+    It is empty for one of *links*, which are no indexes. One that is in neither is the default one; where uv may have
+    chosen a *foreign* index, only the public one is.
     """
     clean = {strip_credentials(link).rstrip("/"): "" for link in links}
-    clean.update({strip_credentials(index).rstrip("/"): index for index in indexes})
+    clean.update({strip_credentials(index).rstrip("/"): word for index, word in indexes.items()})
     found: dict[str, str] = {}
     name = ""
     for line in text.splitlines():
@@ -151,7 +154,8 @@ def annotated(text: str, indexes: Sequence[str], links: Sequence[str] = ()) -> d
         if head:
             name = str(canonicalize_name(head.group(1)))
         elif source and name:
-            found[name] = clean.get(strip_credentials(source.group(1)).rstrip("/"), "default")
+            url = strip_credentials(source.group(1)).rstrip("/")
+            found[name] = clean.get(url, url if foreign and not is_public_index(url) else "default")
     return found
 
 

@@ -21,11 +21,13 @@ from ..engine.package import PypiPackage
 from ..engine.platform import VirtualPackage, check_arch
 from ..engine.ports import Builds, PypiRequest
 from ..engine.requirement import PypiRequirement
-from ..engine.secret import has_credentials
+from ..engine.secret import has_credentials, strip_credentials
+from ..engine.torch import backend_for
 from ..engine.wheel_tags import number_pair
+from . import uv_indexes
 from .linked import NOT_HERE, linked
 from .process import Finished
-from .pylock import annotated, packages_of, parsed, unlisted
+from .pylock import Unbuilt, annotated, packages_of, parsed, unlisted
 from .stubs import distribution_version, stub_wheel
 from .uv_program import (
     Asked,
@@ -34,7 +36,6 @@ from .uv_program import (
     default_index,
     digests_of,
     find_uv,
-    indexes_environment,
     is_unbuilt,
     run_uv,
     translated,
@@ -72,6 +73,8 @@ class UvSolver:
     Args:
         secrets: for each clean index URL that needs them, the same URL with its credentials. They reach uv by
             variable and by standard input, never by argument, and are taken off what comes back.
+        default: what the word ``default`` means here, with credentials; uv's own default index where it is empty.
+        isolated: whether uv's settings count for nothing.
         stubs: a folder of ours in which the stand-ins for conda's distributions may stay; else a temporary one.
         program: the path of uv; else the one of the package ``uv``.
     """
@@ -80,10 +83,14 @@ class UvSolver:
         self,
         secrets: Mapping[str, str] = MappingProxyType({}),
         *,
+        default: str = "",
+        isolated: bool = False,
         stubs: Path | None = None,
         program: str | None = None,
     ) -> None:
         self._secrets = secrets
+        self._default = default
+        self._isolated = {"UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": "", "UV_INDEX_URL": ""} if isolated else {}
         self._stubs = stubs
         self._program = program
 
@@ -103,8 +110,7 @@ class UvSolver:
         there = linked(request, provided, builds, variables)
         asked = there.request
         with self._stub_folder() as folder:
-            lock = self._locked(asked, provided, folder, builds)
-            found, unbuilt = packages_of(lock, asked)
+            found, unbuilt, asked = self._until_each_has_its_index(asked, provided, folder, builds)
         found = tuple(package for package in found if package.name not in provided and package.url not in there.built)
         found = tuple(self._hashed(package, asked) for package in self._with_index(asked, found))
         if unbuilt and builds is not None:
@@ -123,6 +129,21 @@ class UvSolver:
             return
         with tempfile.TemporaryDirectory(prefix="metaflow-stubs-") as name:
             yield Path(name)
+
+    def _until_each_has_its_index(
+        self, request: PypiRequest, provided: Mapping[str, str], folder: Path, builds: Builds | None
+    ) -> tuple[tuple[PypiPackage, ...], tuple[Unbuilt, ...], PypiRequest]:
+        """Solve; where another package brings one that has an index of its own, again with that one asked for."""
+        own = dict(request.options.package_indexes).keys() - provided.keys()
+        while True:
+            found, unbuilt = packages_of(self._locked(request, provided, folder, builds), request)
+            asked = {requirement.name for requirement in request.requirements}
+            names = [*(package.name for package in found), *(item.name for item in unbuilt)]
+            brought = set(names) & own - asked
+            if not brought:
+                return found, unbuilt, request
+            more = tuple(PypiRequirement(name) for name in sorted(brought))
+            request = replace(request, requirements=(*request.requirements, *more))
 
     def _locked(
         self, request: PypiRequest, provided: Mapping[str, str], folder: Path, builds: Builds | None
@@ -183,7 +204,8 @@ class UvSolver:
 
     def _run(self, call: _Call, arguments: list[str]) -> Finished:
         links = (with_credentials(url, self._secrets) for url in call.request.options.find_links)
-        lines = [*self._lines(call.request.requirements), *(f"--find-links {url}" for url in links)]
+        requirements, alone = uv_indexes.apart(call.request)
+        lines = [*self._lines(requirements), *(f"--find-links {url}" for url in links)]
         with tempfile.TemporaryDirectory(prefix="metaflow-uv-") as scratch:
             if call.constraints:
                 path = Path(scratch, "constraints.txt")
@@ -191,6 +213,10 @@ class UvSolver:
                 # An argument hides the variable, and the user's own constraints are to hold as well.
                 files = [str(path), *os.environ.get("UV_CONSTRAINT", "").split()]
                 arguments = [*arguments, *(part for file in files for part in ("--constraints", file))]
+            if alone:
+                file = Path(scratch, "pyproject.toml")
+                file.write_text(uv_indexes.project(call.request, alone), encoding="utf-8")
+                arguments = [*arguments[:2], str(file), *arguments[2:]]
             around = {**(building(call.prefix) if call.prefix is not None else {}), **call.environment}
             return run_uv(self._uv(), arguments, environment=around, text="".join(f"{line}\n" for line in lines))
 
@@ -201,15 +227,13 @@ class UvSolver:
         found = {}
         if request.arch.startswith("osx"):
             found["MACOSX_DEPLOYMENT_TARGET"] = ".".join(str(part) for part in number_pair(request.virtual, "__osx"))
-        indexes = list(dict.fromkeys(request.indexes))
-        if indexes in ([], ["default"]):
-            return found
-        urls = [with_credentials(index, self._secrets) for index in indexes]
-        if urls[-1] == "default":
-            return {**found, **indexes_environment(urls[:-1], None)}
-        if "default" in urls:
-            urls[urls.index("default")] = default_index(self._uv())
-        return {**found, **indexes_environment(urls[:-1], urls[-1])}
+        last = list(dict.fromkeys(request.indexes))[-1:] == ["default"]
+
+        def default() -> str:
+            # uv finds its own where it comes last.
+            return self._default or ("" if last else default_index(self._uv(), self._isolated))
+
+        return {**found, **self._isolated, **uv_indexes.environment(request, self._secrets, default)}
 
     def _with_index(self, request: PypiRequest, packages: tuple[PypiPackage, ...]) -> tuple[PypiPackage, ...]:
         """Say of each package which index it came from; uv's lock does not.
@@ -217,10 +241,10 @@ class UvSolver:
         Only where there are several does it cost a second, warm call. What a page of links or a folder of archives has
         given came from no index.
         """
-        links = request.options.find_links
-        if request.options.no_index:
+        options, links = request.options, request.options.find_links
+        if options.no_index and not options.package_indexes:
             return tuple(replace(package, index="") for package in packages)
-        if len(set(request.indexes)) < 2 and not links:
+        if len(set(request.indexes)) < 2 and not (links or options.package_indexes or options.torch_backend):
             only = request.indexes[0] if request.indexes else "default"
             return tuple(replace(package, index=only if package.index else "") for package in packages)
         pins = tuple(
@@ -231,7 +255,9 @@ class UvSolver:
         )
         arguments = [*compile_arguments(request), "--format", "requirements.txt", "--no-annotate", "--no-deps"]
         finished = self._run(call, [*arguments, "--emit-index-annotation"])
-        indexes = annotated(finished.stdout, request.indexes, links)
+        known = {strip_credentials(self._default): "default"} if self._default else {}
+        known.update({url: url for url in (*request.indexes, *uv_indexes.own_indexes(request))})
+        indexes = annotated(finished.stdout, known, links, foreign=bool(options.torch_backend))
         return tuple(
             replace(package, index=indexes.get(package.name, "")) if package.index else package for package in packages
         )
@@ -278,6 +304,7 @@ def compile_arguments(request: PypiRequest, prefix: Prefix | None = None) -> lis
     Sources are left out but where there is a *prefix* to build in.
     """
     options = request.options
+    backend = backend_for(options.torch_backend, request.arch, request.virtual)
     return [
         *("pip", "compile", "-", "--no-header", *(() if prefix is not None else ("--no-build",))),
         *("--python", str(prefix.python) if prefix is not None else sys.executable),
@@ -285,6 +312,8 @@ def compile_arguments(request: PypiRequest, prefix: Prefix | None = None) -> lis
         *("--python-platform", uv_platform(request.arch, request.virtual)),
         *(("--prerelease", "allow") if options.pre else ()),
         *(("--no-index",) if options.no_index else ()),
+        *(("--index-strategy", options.strategy) if options.strategy else ()),
+        *(("--torch-backend", backend) if backend else ()),
         *(word for host in options.trusted_hosts for word in ("--allow-insecure-host", host)),
     ]
 

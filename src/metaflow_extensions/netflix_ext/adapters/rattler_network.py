@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import urlsplit, urlunsplit
 
 import rattler
 from rattler.networking import (
@@ -20,6 +19,8 @@ from rattler.networking import (
     RetryMiddleware,
     S3Middleware,
 )
+
+from ..engine.secret import authorization
 
 # Three retries with py-rattler's back-off give up on a refused connection after 2.6 s.
 _RETRIES = 3
@@ -57,11 +58,8 @@ class Network:
             if _TOKEN.match(parts.path):
                 mirrors[clean.rstrip("/")] = [urlunsplit(parts._replace(netloc=host)).rstrip("/")]
             if userinfo:
-                name, _, password = userinfo.partition(":")
-                text = f"{unquote(name)}:{unquote(password)}".encode()
-                basic = f"Basic {base64.b64encode(text).decode('ascii')}"
                 path = _TOKEN.sub("", parts.path).rstrip("/")
-                self._headers.append((urlsplit(clean).hostname or "", path, basic))
+                self._headers.append((urlsplit(clean).hostname or "", path, authorization(userinfo)))
         self._headers.sort(key=lambda entry: len(entry[1]), reverse=True)
         self.client = rattler.Client(
             [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import os
 import re
@@ -14,16 +13,17 @@ from contextlib import closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import IO
 from urllib.error import HTTPError
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from ..engine.create import Prefix
 from ..engine.errors import CreateError, ExtensionError, ResolveError, SourceError, ToolError
 from ..engine.platform import version_of
 from ..engine.ports import PypiRequest
-from ..engine.secret import redact, strip_credentials
+from ..engine.secret import authorization, redact, strip_credentials
 from .process import Finished, run
 
 # They would choose another interpreter, another folder or unverified files, or colour and log what we read.
@@ -62,6 +62,7 @@ _BROKEN = (
     "Failed to read `--find-links`",
     "Distribution not found at",
 )
+_BUSY = re.compile(r"\((?:429|5\d\d) ")
 _UNBUILT = ("Building source distributions", "building from source is disabled", "no usable wheels", "Failed to build")
 _URL = re.compile(r"[a-z]+://[^\s`'\"<>()]+")
 _BLOCK = 1 << 20
@@ -147,11 +148,11 @@ def building(prefix: Prefix) -> dict[str, str]:
     return {**prefix.variables, "CONDA_PREFIX": str(prefix.path), "PATH": path}
 
 
-def default_index(program: str) -> str:
+def default_index(program: str, environment: Mapping[str, str] = MappingProxyType({})) -> str:
     """Return the URL that uv takes as its default index here, credentials included: never to be written."""
     # The interpreter is named because uv searches the machine for one else (0.15 s).
     arguments = ["pip", "compile", "-", "--python", sys.executable, "--no-header", "--quiet", "--emit-index-url"]
-    for line in run_uv(program, arguments, text="").stdout.splitlines():
+    for line in run_uv(program, arguments, text="", environment=environment).stdout.splitlines():
         option, _, url = line.partition(" ")
         if option == "--index-url":
             return url.strip()
@@ -278,7 +279,8 @@ def _refusal(refused: re.Match[str], text: str) -> SourceError:
     status = "403 Forbidden" if refused.group(2) else "401 Unauthorized"
     return SourceError(
         f"the index {redact(refused.group(1))} answers {status}; so: {text}",
-        "check the URL of the index, and the credentials that are configured for it",
+        "check the URL of the index, and give its credentials: METAFLOW_CONDA_SRCS_AUTH_INFO, .netrc, or the URL that "
+        "names it in a setting (https://user:password@...)",
     )
 
 
@@ -291,10 +293,10 @@ def _broken_index(text: str, request: PypiRequest) -> SourceError:
     who = "an index or a link"
     if named:
         who = f"{'what --find-links names,' if named[0] in links else 'the index'} {redact(named[0])}"
-    return SourceError(
-        f"{who} cannot be used: {text}",
-        "check the URL and the network (a proxy, a VPN, credentials), then run the command again",
-    )
+    hint = "check the URL and the network (a proxy, a VPN, credentials), then run the command again"
+    if _BUSY.search(text):
+        hint = "the server is busy or out of order: try again later"
+    return SourceError(f"{who} cannot be used: {text}", hint)
 
 
 def _absent_index(text: str, asked: Asked) -> SourceError | None:
@@ -386,9 +388,7 @@ def _opened(url: str, timeout: float, trusted: Sequence[str] = ()) -> IO[bytes]:
     userinfo, _, host = parts.netloc.rpartition("@")
     request = Request(parts._replace(netloc=host).geturl())  # noqa: S310 - the scheme is checked above
     if userinfo:
-        request.add_unredirected_header(
-            "Authorization", f"Basic {base64.b64encode(unquote(userinfo).encode()).decode()}"
-        )
+        request.add_unredirected_header("Authorization", authorization(userinfo))
     context = None
     if parts.scheme == "https" and {parts.hostname, host} & set(trusted):
         context = ssl.create_default_context()

@@ -1,11 +1,16 @@
 """The configuration variables: ``METAFLOW_<name>``, read as text; `host.settings` gives them types and defaults.
 
 Metaflow executes this in every process of every task, copies its globals over its own configuration, and forwards
-those that a user has set to containers, by their ``CONDA_`` prefix.
+those that a user has set to containers, by their ``CONDA_`` prefix: without the credentials in them.
 """
 
+import json
+from typing import Any
+
 from metaflow.metaflow_config import SPIN_ALLOWED_DECORATORS as _ALLOWED
-from metaflow.metaflow_config_funcs import from_conf
+from metaflow.metaflow_config_funcs import _all_configs, from_conf
+
+from ..engine.secret import strip_all_credentials as _stripped
 
 CONDA_CHANNELS = from_conf("CONDA_CHANNELS")
 CONDA_CHANNEL_ALIAS = from_conf("CONDA_CHANNEL_ALIAS")
@@ -30,6 +35,21 @@ CONDA_SYS_DEFAULT_GPU_PACKAGES = from_conf("CONDA_SYS_DEFAULT_GPU_PACKAGES")
 CONDA_REMOTE_COMMANDS = from_conf("CONDA_REMOTE_COMMANDS")
 CONDA_USE_REMOTE_LATEST = from_conf("CONDA_USE_REMOTE_LATEST")
 CONDA_BUILD_TIMEOUT = from_conf("CONDA_BUILD_TIMEOUT")
+CONDA_INDEX_SETTINGS = from_conf("CONDA_INDEX_SETTINGS")
+CONDA_SRCS_AUTH_INFO = from_conf("CONDA_SRCS_AUTH_INFO")
+CONDA_TORCH_BACKEND = from_conf("CONDA_TORCH_BACKEND")
+
+
+def _without_credentials(value: Any) -> str:
+    """Return *value* as a container may see it, in which workflow it is written, too."""
+    return _stripped(value if isinstance(value, str) else json.dumps(value))
+
+
+for _name in ("METAFLOW_CONDA_CHANNELS", "METAFLOW_CONDA_CHANNEL_ALIAS", "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE"):
+    _all_configs.update({_name: _all_configs[_name]._replace(serializer=_without_credentials)})
+# Nothing but credentials: as if it were not set.
+for _name in ("METAFLOW_CONDA_SRCS_AUTH_INFO",):
+    _all_configs.update({_name: _all_configs[_name]._replace(is_default=True)})
 
 SPIN_ALLOWED_DECORATORS = [
     *_ALLOWED,

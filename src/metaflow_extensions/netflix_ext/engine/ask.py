@@ -16,6 +16,7 @@ from .options import PypiOptions
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement, python_constraint
 from .secret import is_url
+from .torch import check_backend
 
 T = TypeVar("T")
 _Named = TypeVar("_Named", CondaRequirement, PypiRequirement, VirtualPackage)
@@ -47,6 +48,7 @@ class Ask:
         """Every source it names, in requirements too, as the user wrote it: with credentials."""
         own = [requirement.channel for requirement in (*self.conda, *self.conda_only)]
         own += [requirement.url for requirement in (*self.pypi, *self.options.constraints)]
+        own += [index for _, index in self.options.package_indexes if is_url(index)]
         return (*self.channels, *self.indexes, *self.options.find_links, *filter(None, own))
 
     @property
@@ -89,6 +91,7 @@ def _pypi(attributes: Mapping[str, Any]) -> Ask:
         pypi=tuple(PypiRequirement.from_pair(name, version) for name, version in packages.items()),
         indexes=_urls(attributes, "extra_indices") + _urls(attributes, "sources"),
         conda_only=tuple(CondaRequirement.from_pair(*pair) for pair in _pairs(attributes, "conda_only").items()),
+        options=PypiOptions(package_indexes=_package_indexes(attributes), torch_backend=_backend(attributes)),
         python=_python(attributes),
         disabled=_flag(attributes),
         **_base(attributes),
@@ -163,6 +166,32 @@ def _urls(attributes: Mapping[str, Any], key: str) -> tuple[str, ...]:
     return found
 
 
+def _package_indexes(attributes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    pairs = _pairs(attributes, "package_indices").items()
+    return tuple(sorted(package_index(name, index, "package_indices") for name, index in pairs))
+
+
+def package_index(name: object, index: object, where: str) -> tuple[str, str]:
+    """Return the canonical name of a package and the index it comes from: a URL, or a name that uv's settings know."""
+    if not isinstance(name, str) or not isinstance(index, str) or not name.strip() or not index.strip():
+        raise InputError(f"{where}: {name!r}: {index!r} is no package and its index", "both are texts")
+    requirement = PypiRequirement.parse(name)
+    if str(requirement) != requirement.name:
+        raise InputError(f"{where}: '{name}' is more than the name of a package", f"write '{requirement.name}'")
+    if "/" in index and not is_url(index):
+        raise InputError(
+            f"{where}: '{index}' is not the URL of an index", "write https://, http:// or file:// and where it is"
+        )
+    return requirement.name, index.strip().rstrip("/")
+
+
+def _backend(attributes: Mapping[str, Any]) -> str:
+    value = attributes.get("torch_backend")
+    if value is not None and not isinstance(value, str):
+        raise InputError(f"torch_backend={value!r} is not a text", "write torch_backend='cu128'")
+    return check_backend(value.strip()) if value else ""
+
+
 def _python(attributes: Mapping[str, Any]) -> str | None:
     value = attributes.get("python")
     return None if value is None or value == "" else python_constraint(value)
@@ -183,6 +212,9 @@ def combine(asks: Iterable[Ask]) -> Ask:
     """Merge decorators of one level; raise InputError where two say different things."""
     merged = Ask()
     for ask in asks:
+        for name, index in ask.options.package_indexes:
+            _same(f"the index of {name}", dict(merged.options.package_indexes).get(name), index)
+        _same("torch_backend", merged.options.torch_backend or None, ask.options.torch_backend or None)
         merged = Ask(
             conda=_unique(merged.conda + ask.conda),
             pypi=_unique(merged.pypi + ask.pypi),

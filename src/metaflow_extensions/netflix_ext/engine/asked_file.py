@@ -254,6 +254,8 @@ def _check_once(parts: list[tuple[Place, AskedFile]]) -> None:
     for place, part in parts:
         said = {"python": part.ask.python, "the default index": part.index}
         said.update({package.name: str(package) for package in part.ask.virtual})
+        own = {f"the index of {name}": index for name, index in part.ask.options.package_indexes}
+        said.update({**own, "torch_backend": part.ask.options.torch_backend or None})
         for what, value in said.items():
             if value is None:
                 continue
@@ -261,7 +263,7 @@ def _check_once(parts: list[tuple[Place, AskedFile]]) -> None:
             with faults.gather():
                 if value != before:
                     # The URL of an index may hold a secret out of a variable, in its path too.
-                    values = "" if value == part.index else f": {before} and {value}"
+                    values = "" if value == part.index or what in own else f": {before} and {value}"
                     message = f"{what} is said twice, with different values{values} (first at {first})"
                     raise FileError(place, message, f"say {what} once")
     faults.settle()

@@ -14,7 +14,7 @@ from .ask import Ask
 from .errors import InputError
 from .package import CondaPackage
 from .platform import VirtualPackage, satisfies
-from .request import Extension, Request, Surroundings, clean_conda, clean_pypi, sources, virtual_for
+from .request import Extension, Request, Surroundings, clean_conda, clean_pypi, options_for, sources, virtual_for
 from .requirement import CondaRequirement, PypiRequirement
 from .resolve import distributions
 from .resolved import ResolvedEnvironment
@@ -66,7 +66,7 @@ def _request(
         indexes=(*own_indexes[: len(ask.indexes)], *spec.indexes, *indexes) if spec.pypi or extension.pypi else (),
         virtual=tuple(virtual.values()),
         conda_only=(*spec.conda_only, *ask.conda_only),
-        options=spec.options.joined(ask.options),
+        options=spec.options.joined(options_for(ask, surroundings)),
         base=base.env_id.full_id,
     )
     return Request(spec=whole, arch=base.env_id.arch, extension=extension)

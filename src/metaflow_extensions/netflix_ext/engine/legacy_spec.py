@@ -7,16 +7,13 @@ has no form there is kept as it was, below UNTRANSLATED.
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from .secret import redact, strip_credentials
+from .secret import is_public_index, redact, strip_credentials
 
 UNTRANSLATED = "untranslated"
-# The SHA-256 of its URL as 1.x wrote it, without the slash that may follow: no source of ours names a registry.
-_DEFAULT_INDEX = "5a06749b2297be54ac5699f6f2761716adc5001a2d5f8b915ab2172922dd5706"
 
 _NAME = r"(?P<name>[A-Za-z0-9_][\w.\-]*)"
 _VERSION = r"(?:==(?P<version>.*))?"
@@ -76,7 +73,7 @@ class _Found:
         if category == "conda" and value:
             self._lists["channels"].append(value)
         elif category in ("pypi", "pip") and value:
-            self._lists["indexes"].append("default" if _is_default(value) else value)
+            self._lists["indexes"].append("default" if is_public_index(value) else value)
         else:
             self._lists[UNTRANSLATED].append(redact(text))
 
@@ -108,10 +105,6 @@ class _Found:
             "virtual": sorted(set(lists["virtual"])),
             **{name: value for name, value in more.items() if value},
         }
-
-
-def _is_default(index: str) -> bool:
-    return hashlib.sha256(index.rstrip("/").encode("utf-8")).hexdigest() == _DEFAULT_INDEX
 
 
 def python_constraint(text: str) -> str:

@@ -31,7 +31,7 @@ class HashedRequirement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PypiOptions:
-    """What requirements.txt can say beside requirements and indexes.
+    """What is said beside requirements and indexes, in a requirements.txt or elsewhere.
 
     Attributes:
         constraints: versions that hold only for what is installed anyway (``-c``)
@@ -40,6 +40,9 @@ class PypiOptions:
         hashed: the requirements and constraints that name the hashes of their files
         pre: whether pre-releases are welcome
         no_index: whether nothing but ``find_links`` may be asked
+        package_indexes: name (canonical) and index of each package that comes from that index alone
+        strategy: how several indexes are asked, as uv names it, where it is not the first that has a name
+        torch_backend: which builds of PyTorch are taken, as uv names them; ``auto`` by the ``__cuda`` of the target
     """
 
     constraints: tuple[PypiRequirement, ...] = ()
@@ -48,13 +51,16 @@ class PypiOptions:
     hashed: tuple[HashedRequirement, ...] = ()
     pre: bool = False
     no_index: bool = False
+    package_indexes: tuple[tuple[str, str], ...] = ()
+    strategy: str = ""
+    torch_backend: str = ""
 
     def hashes_of(self, name: str) -> frozenset[str]:
         """Return the hashes that the distribution *name* (canonical) may have; nothing where any will do."""
         return frozenset(text for item in self.hashed if item.requirement.name == name for text in item.hashes)
 
     def joined(self, other: PypiOptions) -> PypiOptions:
-        """Return what holds where both are said; sources keep their order."""
+        """Return what holds where both are said: sources keep their order, and of two that exclude each other, ours."""
         return PypiOptions(
             constraints=_once((*self.constraints, *other.constraints)),
             find_links=_once((*self.find_links, *other.find_links)),
@@ -62,6 +68,9 @@ class PypiOptions:
             hashed=_once((*self.hashed, *other.hashed)),
             pre=self.pre or other.pre,
             no_index=self.no_index or other.no_index,
+            package_indexes=tuple({**dict(other.package_indexes), **dict(self.package_indexes)}.items()),
+            strategy=self.strategy or other.strategy,
+            torch_backend=self.torch_backend or other.torch_backend,
         )
 
     def clean(self) -> PypiOptions:
@@ -75,6 +84,9 @@ class PypiOptions:
             ),
             pre=self.pre,
             no_index=self.no_index,
+            package_indexes=tuple(sorted((name, strip_credentials(url)) for name, url in self.package_indexes)),
+            strategy=self.strategy,
+            torch_backend=self.torch_backend,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -86,6 +98,9 @@ class PypiOptions:
             "hashed": [str(requirement) for requirement in self.hashed],
             "pre": self.pre,
             "no_index": self.no_index,
+            "package_indexes": dict(self.package_indexes),
+            "strategy": self.strategy,
+            "torch_backend": self.torch_backend,
         }
         return {name: value for name, value in values.items() if value}
 
@@ -99,6 +114,9 @@ class PypiOptions:
             hashed=tuple(HashedRequirement.parse(text) for text in values.get("hashed", ())),
             pre=bool(values.get("pre", False)),
             no_index=bool(values.get("no_index", False)),
+            package_indexes=tuple(sorted(values.get("package_indexes", {}).items())),
+            strategy=str(values.get("strategy", "")),
+            torch_backend=str(values.get("torch_backend", "")),
         )
 
 

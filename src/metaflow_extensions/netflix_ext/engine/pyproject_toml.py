@@ -60,6 +60,7 @@ _UV_REFUSED = (
     "no-build-isolation-package",
     "extra-build-dependencies",
 )
+_PLACES = {"git", "url", "path", "workspace", "marker", "extra", "group", "editable"}
 _IN_PROJECT = "write [project] and dependencies = ['name>=1', ...] in it, as uv and poetry 2 do"
 _PRE = {"allow": True, "disallow": False, "if-necessary": False, "if-necessary-or-explicit": False, "explicit": False}
 
@@ -155,7 +156,7 @@ def parse_pyproject(text: str, *, file: str, wanted: Wanted, context: FileContex
         lines = list(_asked(document, wanted))
     for line in lines:
         with faults.gather():
-            parts.append((line.place(), AskedFile(ask=Ask(pypi=(_sourced(line, document),)))))
+            parts.append((line.place(), _sourced(line, document)))
     faults.settle()
     return join(parts)
 
@@ -287,7 +288,7 @@ def _index(document: _Document, table: Any, path: tuple[str, ...]) -> list[Part]
         raise document.key(*path).fault("an index without a url", "write url = 'https://...' in it")
     url = _checked(document.line(table["url"], *path))
     if table.get("explicit") is True or table.get("priority") == "explicit":
-        # It serves only packages that are pinned to it; a pin of an asked package is refused where it stands.
+        # It serves only packages that name it.
         return []
     if table.get("format", "simple") == "flat":
         return [(url.place(), with_options(PypiOptions(find_links=(url.text,))))]
@@ -329,20 +330,35 @@ def _constraints(document: _Document) -> list[Part]:
     ]
 
 
-def _sourced(line: Line, document: _Document) -> PypiRequirement:
+def _sourced(line: Line, document: _Document) -> AskedFile:
     """Return the requirement at *line*, from where uv's or poetry's table says it comes from."""
     requirement = read_requirement(line, document.folder)
-    for path in (("tool", "uv", "sources"), ("tool", "poetry", "dependencies")):
+    for path, word in ((("tool", "uv", "sources"), "index"), (("tool", "poetry", "dependencies"), "source")):
         for name, source in document.get(dict, *path).items():
-            if canonicalize_name(name) == requirement.name and not isinstance(source, str):
-                return _from_source(requirement, source, document.key(*path, name), document)
-    return requirement
+            if canonicalize_name(name) != requirement.name or isinstance(source, str):
+                continue
+            key = document.key(*path, name)
+            if isinstance(source, dict) and isinstance(source.get(word), str) and not source.keys() & _PLACES:
+                own = (requirement.name, _named_index(source[word], document))
+                return AskedFile(ask=Ask(pypi=(requirement,), options=PypiOptions(package_indexes=(own,))))
+            return AskedFile(ask=Ask(pypi=(_from_source(requirement, source, key, document),)))
+    return AskedFile(ask=Ask(pypi=(requirement,)))
+
+
+def _named_index(name: str, document: _Document) -> str:
+    """Return the URL of the index *name*, or the name where only settings outside of the file can know it."""
+    for path in (("tool", "uv", "index"), ("tool", "poetry", "source")):
+        for table in document.get(list, *path):
+            if isinstance(table, dict) and table.get("name") == name and isinstance(table.get("url"), str):
+                return str(table["url"]).rstrip("/")
+    return name
 
 
 def _from_source(requirement: PypiRequirement, source: Any, key: Line, document: _Document) -> PypiRequirement:
     refused = key.fault(
         f"this source of '{requirement.name}' is not supported",
-        "write one of {git = ..., rev = ...}, {url = ...} and {path = ...}; no index, workspace, marker or editable",
+        "write one of {index = ...}, {git = ..., rev = ...}, {url = ...} and {path = ...}; no workspace, marker or "
+        "editable",
     )
     if not isinstance(source, dict):
         raise refused

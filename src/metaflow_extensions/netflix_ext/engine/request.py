@@ -6,10 +6,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from .ask import Ask
+from .errors import InputError
+from .options import PypiOptions
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
 from .resolved import ResolvedEnvironment
-from .secret import strip_credentials
+from .secret import is_url, strip_credentials
 from .spec import EnvSpec
 
 DEFAULT_INDEX = "default"
@@ -20,12 +22,16 @@ class Surroundings:
     """What holds for every step: the settings and the launcher.
 
     ``python`` is the constraint for steps that name none; ``needs`` are Metaflow's own packages; ``virtual`` and
-    ``gpu_virtual`` are virtual packages by arch that replace the documented defaults.
+    ``gpu_virtual`` are virtual packages by arch that replace the documented defaults. ``indexes`` are asked before
+    ``index``, ``options`` hold for every PyPI package, and ``named`` are the indexes that have a name.
     """
 
     python: str
     channels: tuple[str, ...]
     index: str = DEFAULT_INDEX
+    indexes: tuple[str, ...] = ()
+    options: PypiOptions = field(default_factory=PypiOptions)
+    named: Mapping[str, str] = field(default_factory=dict)
     needs: Mapping[str, str] = field(default_factory=dict)
     virtual: Mapping[str, tuple[VirtualPackage, ...]] = field(default_factory=dict)
     gpu_virtual: Mapping[str, tuple[VirtualPackage, ...]] = field(default_factory=dict)
@@ -64,14 +70,31 @@ def request_for(ask: Ask, surroundings: Surroundings, *, arch: str, gpu: bool = 
         indexes=indexes if pypi else (),
         virtual=virtual_for(ask, surroundings, arch=arch, gpu=gpu),
         conda_only=clean_conda(ask.conda_only),
-        options=ask.options,
+        options=options_for(ask, surroundings),
     )
     return Request(spec=spec, arch=arch)
 
 
+def options_for(ask: Ask, surroundings: Surroundings) -> PypiOptions:
+    """Return how PyPI packages are picked; raise InputError for an index whose name is not known."""
+    # Who asks for an index is not stopped by settings that allow none.
+    no_index = surroundings.options.no_index and not ask.indexes
+    options = ask.options.joined(replace(surroundings.options, no_index=no_index))
+    for name, index in options.package_indexes:
+        if not is_url(index) and index not in surroundings.named:
+            known = f"; known are {', '.join(sorted(surroundings.named))}" if surroundings.named else ""
+            raise InputError(
+                f"'{name}' is to come from the index '{index}', and no index of that name is known{known}",
+                "write its URL, or give the name a URL in uv's settings: [[index]] in uv.toml, or UV_INDEX=name=URL",
+            )
+    named = tuple((name, surroundings.named.get(index, index)) for name, index in options.package_indexes)
+    return replace(options, package_indexes=named)
+
+
 def sources(ask: Ask, surroundings: Surroundings) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """Return channels and indexes in order of priority, without credentials."""
-    indexes = () if ask.options.no_index else (*ask.indexes, surroundings.index)
+    configured = () if surroundings.options.no_index else (*surroundings.indexes, surroundings.index)
+    indexes = () if ask.options.no_index else (*ask.indexes, *configured)
     return (
         tuple(strip_credentials(channel) for channel in (*ask.channels, *surroundings.channels)),
         tuple(strip_credentials(index) for index in indexes),

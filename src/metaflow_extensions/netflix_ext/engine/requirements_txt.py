@@ -1,4 +1,4 @@
-"""Read requirements.txt: pip's lines and options, and ours (``--conda-pkg``, ``--conda-channel``, ``--sys-pkg``).
+"""Read requirements.txt: pip's lines and options, and ours (``--conda-pkg``, ``--sys-pkg``, ``--package-index``, ...).
 
 Local paths are taken from the folder of the file that names them: a file means the same wherever a command runs.
 """
@@ -20,7 +20,7 @@ from packaging.utils import (
     parse_wheel_filename,
 )
 
-from .ask import Ask
+from .ask import Ask, package_index
 from .asked_file import (
     AskedFile,
     Faults,
@@ -38,6 +38,7 @@ from .asked_file import (
 from .options import HashedRequirement, PypiOptions
 from .requirement import PypiRequirement
 from .secret import is_url
+from .torch import check_backend
 
 Part = tuple[Place, AskedFile]
 
@@ -241,6 +242,19 @@ def _find_links(value: Line, scope: Scope) -> AskedFile:
     return with_options(PypiOptions(find_links=(_absolute(value.text, scope.folder),)))
 
 
+def _package_index(value: Line, _: Scope) -> AskedFile:
+    name, _space, index = value.text.partition(" ")
+    if not index.strip():
+        raise value.fault(f"'{value.text}' names no package and index", "write '--package-index NAME URL'")
+    with value.blame():
+        return with_options(PypiOptions(package_indexes=(package_index(name, index, "--package-index"),)))
+
+
+def _torch_backend(value: Line, _: Scope) -> AskedFile:
+    with value.blame():
+        return with_options(PypiOptions(torch_backend=check_backend(value.text)))
+
+
 def with_options(options: PypiOptions) -> AskedFile:
     """Return *options* as what a line says."""
     return AskedFile(ask=Ask(options=options))
@@ -257,12 +271,14 @@ _VALUES: Mapping[str, Callable[[Line, Scope], AskedFile]] = {
     "--extra-index-url": lambda value, _: AskedFile(ask=Ask(indexes=(_index(value),))),
     "--find-links": _find_links,
     "--trusted-host": lambda value, _: with_options(PypiOptions(trusted_hosts=(value.text,))),
+    "--package-index": _package_index,
+    "--torch-backend": _torch_backend,
     "--conda-pkg": _conda_package,
     "--conda-channel": lambda value, _: AskedFile(ask=Ask(channels=(value.text,))),
     "--sys-pkg": lambda value, _: AskedFile(ask=Ask(virtual=(read_virtual(value),))),
 }
-_OURS = ("--conda-pkg", "--conda-channel", "--sys-pkg")
-_WIDE = ("--conda-pkg", "--sys-pkg")
+_OURS = ("--conda-pkg", "--conda-channel", "--sys-pkg", "--package-index", "--torch-backend")
+_WIDE = ("--conda-pkg", "--sys-pkg", "--package-index")
 
 
 def _requirement(head: Line, options: list[_Option], scope: Scope) -> AskedFile:

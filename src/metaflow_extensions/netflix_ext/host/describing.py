@@ -16,8 +16,8 @@ from ..engine.platform import ARCHES, check_arch
 from ..engine.request import Request, Surroundings, request_for
 from ..engine.requirement import python_constraint
 from ..engine.resolved import ResolvedEnvironment
-from .settings import Settings, channel_name
-from .steps import check_kind, surroundings
+from .settings import channel_name
+from .steps import check_kind, surroundings, with_indexes
 from .wiring import pypi_names
 from .workbench import Workbench, at
 
@@ -71,7 +71,7 @@ def _wanted(described: Description, arch: str, bench: Workbench) -> Wanted:
         return Wanted(arch=arch, request=clone(_anywhere(described.cloned, arch, bench), arch=arch))
     file = _read(described, arch)
     bench.wiring.remember(file.urls)
-    ask, around = _completed(described, file, bench.settings)
+    ask, around = _completed(described, file, bench)
     with at(described.who):
         check_kind(ask, bench.settings)
         ask = bench.wiring.settled(ask, os.getcwd())
@@ -128,16 +128,20 @@ def _read(described: Description, arch: str) -> AskedFile:
     )
 
 
-def _completed(described: Description, file: AskedFile, settings: Settings) -> tuple[Ask, Surroundings]:
+def _completed(described: Description, file: AskedFile, bench: Workbench) -> tuple[Ask, Surroundings]:
     ask = file.ask
     if described.python:
         with at("--python"):
             ask = combine([ask, Ask(python=python_constraint(described.python))])
     folder = os.path.dirname(os.path.abspath(described.file)) if described.file else os.getcwd()
     ask = replace(ask, channels=tuple(_channel(channel, folder) for channel in ask.channels))
-    around = surroundings(settings, python=f"{sys.version_info[0]}.{sys.version_info[1]}", needs=described.needs)
+    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    around = surroundings(bench.settings, python=python, needs=described.needs)
+    if ask.pypi or described.using:
+        around = with_indexes(around, bench)
     if file.index:
-        around = replace(around, index=file.index.rstrip("/"))
+        options = replace(around.options, no_index=False)
+        around = replace(around, index=file.index.rstrip("/"), options=options)
     if file.no_default_channels:
         around = replace(around, channels=())
     return ask, around

@@ -15,7 +15,7 @@ from ..engine.requirement import CondaRequirement, PypiRequirement
 from ..engine.resolved import ResolvedEnvironment
 from ..engine.spec import CONDA_ONLY, EnvSpec
 from . import home
-from .steps import surroundings
+from .steps import surroundings, with_indexes
 from .unpacking import PACKAGED, PYTHON
 from .wiring import pypi_names
 from .workbench import Workbench
@@ -75,7 +75,7 @@ def with_kernel(environment: ResolvedEnvironment, bench: Workbench) -> ResolvedE
 
 def _extended(environment: ResolvedEnvironment, ask: Ask, bench: Workbench) -> ResolvedEnvironment:
     around = surroundings(bench.settings, python=f"{sys.version_info[0]}.{sys.version_info[1]}", needs={})
-    request = extend(environment, ask, around, pypi_names())
+    request = extend(environment, ask, with_indexes(around, bench), pypi_names())
     if request is None:
         return environment
     obtained = bench.obtain({request: "the environment with a notebook kernel"}, {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -57,22 +57,31 @@ def _context() -> FileContext:
 
 def _pypi(found: AskedFile, file: str, option: str) -> dict[str, Any]:
     ask = found.ask
-    _check(found, file, option)
+    _check(found, file, option, ("package_indexes", "torch_backend"))
     if ask.channels:
         raise _unsaid("--conda-channel", file, option)
-    more = {"extra_indices": list(ask.indexes), "conda_only": _conda(ask.conda_only, file, option)}
+    more = {
+        "extra_indices": list(ask.indexes),
+        "package_indices": dict(ask.options.package_indexes),
+        "torch_backend": ask.options.torch_backend,
+        "conda_only": _conda(ask.conda_only, file, option),
+    }
     given = {"packages": _wheels(ask.pypi, file, option), "python": ask.python}
     return {**given, **{name: value for name, value in more.items() if value}}
 
 
-def _check(found: AskedFile, file: str, option: str) -> None:
+def _check(found: AskedFile, file: str, option: str, sayable: Sequence[str] = ()) -> None:
     """Raise InputError for what a decorator cannot say, or may not: what `Config` reads is kept with the run."""
     ask = found.ask
     said = {
         "a default index": found.index,
         "nodefaults": found.no_default_channels,
         "system packages": ask.virtual,
-        **{_WORDS.get(name, name.replace("_", "-")): value for name, value in ask.options.to_dict().items()},
+        **{
+            _WORDS.get(name, name.replace("_", "-")): value
+            for name, value in ask.options.to_dict().items()
+            if name not in sayable
+        },
     }
     if any(map(has_credentials, found.urls)):
         raise InputError(

@@ -20,6 +20,8 @@ from ..engine.obtain import Trust
 from ..engine.platform import ARCHES, VirtualPackage
 from ..engine.request import DEFAULT_INDEX
 from ..engine.secret import has_credentials, is_url, strip_credentials
+from ..engine.torch import check_backend
+from . import secrets
 
 NAMES = (
     "CONDA_CHANNELS",
@@ -45,6 +47,9 @@ NAMES = (
     "CONDA_REMOTE_COMMANDS",
     "CONDA_USE_REMOTE_LATEST",
     "CONDA_BUILD_TIMEOUT",
+    "CONDA_INDEX_SETTINGS",
+    "CONDA_SRCS_AUTH_INFO",
+    "CONDA_TORCH_BACKEND",
 )
 # Metaflow's own, below which our roots lie where nothing else is said.
 SYSROOTS = ("DATASTORE_SYSROOT_S3", "DATASTORE_SYSROOT_AZURE", "DATASTORE_SYSROOT_GS")
@@ -72,6 +77,7 @@ class Settings:
     store and with ``{arch}`` in it, empty for ours. ``resolver`` picks conda packages and ``conda_installer`` links
     them on this machine; where these are executables, they are those of ``distribution``, if there is one.
     ``build_seconds`` is how long building one wheel may take.
+    ``index_settings`` tells whether those of pip and uv count, too.
     """
 
     channels: tuple[str, ...]
@@ -81,6 +87,8 @@ class Settings:
     roots: Mapping[str, str]
     folders: Mapping[str, str]
     index: str
+    index_settings: bool
+    torch_backend: str
     preferred_format: str
     installer: str
     installer_folder: str
@@ -103,6 +111,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
     channels = _list("CONDA_CHANNELS", values) or _split(environ.get("CONDA_CHANNELS", "")) or ("conda-forge",)
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
     urls = [url.rstrip("/") for url in (*channels, index or "", alias or "") if has_credentials(url)]
+    by_host = secrets.of_hosts(_text("CONDA_SRCS_AUTH_INFO", values))
     return Settings(
         channels=tuple(channel_name(channel) for channel in channels),
         channel_alias=strip_credentials(alias) if alias else None,
@@ -112,6 +121,8 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         envs_root=_folder("CONDA_ENVS_ROOT", values)
         or Path(platformdirs.user_cache_dir("metaflow-netflixext")) / "envs",
         index=strip_credentials(index) if index else DEFAULT_INDEX,
+        index_settings=_choice("CONDA_INDEX_SETTINGS", values, ("all", "none")) != "none",
+        torch_backend=_backend("CONDA_TORCH_BACKEND", values),
         preferred_format=_format("CONDA_PREFERRED_FORMAT", values),
         installer=_key(
             "CONDA_REMOTE_INSTALLER", values, "the name of a file in the store, such as 'micromamba-{arch}'"
@@ -127,7 +138,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         remote_commands=_list("CONDA_REMOTE_COMMANDS", values) or ("batch", "kubernetes"),
         trust=_trust("CONDA_USE_REMOTE_LATEST", values),
         build_seconds=_seconds("CONDA_BUILD_TIMEOUT", values, 3600.0),
-        secrets={strip_credentials(url): url for url in urls},
+        secrets={**by_host, **{strip_credentials(url): url for url in urls}},
     )
 
 
@@ -238,6 +249,14 @@ def _key(name: str, values: Mapping[str, Any], may_be: str) -> str:
         return check_key(text) if text else ""
     except ExtensionError:
         raise _bad(name, text, may_be) from None
+
+
+def _backend(name: str, values: Mapping[str, Any]) -> str:
+    text = _text(name, values)
+    try:
+        return check_backend(text) if text else ""
+    except ExtensionError as error:
+        raise _bad(name, text, error.hint.removeprefix("write ")) from None
 
 
 def _trust(name: str, values: Mapping[str, Any]) -> Trust:

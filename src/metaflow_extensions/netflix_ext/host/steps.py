@@ -11,9 +11,10 @@ from ..engine.alias import check_name, fill, of_a_task, variables_in
 from ..engine.ask import Ask, ask_of, combine, override
 from ..engine.errors import InputError
 from ..engine.extend import extend
-from ..engine.request import Request, Surroundings, request_for
+from ..engine.request import DEFAULT_INDEX, Request, Surroundings, request_for
 from ..engine.resolve import named
 from ..engine.resolved import ResolvedEnvironment
+from ..engine.secret import is_public_index
 from .settings import Settings, channel_name
 from .wiring import pypi_names
 from .workbench import Workbench, at
@@ -94,10 +95,12 @@ def asking(found: Iterable[Step]) -> dict[Request, str]:
 
 def _decided(step: Step, ask: Ask, around: Surroundings, bench: Workbench, *, gpu: bool) -> Step:
     if not ask.name and not ask.pathspec:
+        around = with_indexes(around, bench) if ask.pypi else around
         return replace(step, request=request_for(ask, around, arch=step.arch, gpu=gpu))
     text = fill(_text(ask), launch_variables(step.name))
     base = find(text, step.arch, bench)
-    return replace(step, base=base, named=text, request=extend(base, ask, around, pypi_names(), gpu=gpu))
+    request = extend(base, ask, with_indexes(around, bench), pypi_names(), gpu=gpu)
+    return replace(step, base=base, named=text, request=request)
 
 
 def find(text: str, arch: str, bench: Workbench) -> ResolvedEnvironment:
@@ -176,6 +179,18 @@ def surroundings(settings: Settings, *, python: str, needs: Mapping[str, str]) -
         needs=needs,
         virtual=settings.virtual,
         gpu_virtual=settings.gpu_virtual,
+    )
+
+
+def with_indexes(around: Surroundings, bench: Workbench) -> Surroundings:
+    """Return *around* with what settings say of indexes, which only who asks for PyPI packages need read."""
+    found = bench.wiring.indexes
+    return replace(
+        around,
+        index=DEFAULT_INDEX if not found.index or is_public_index(found.index) else found.index,
+        indexes=found.indexes,
+        options=found.options,
+        named=found.named,
     )
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ..adapters import bytecode, process
 from ..adapters.bytecode import ByteCodeCache
+from ..adapters.credentials import Credentials
 from ..adapters.folder import FolderStore
 from ..adapters.machine import LocalMachine
 from ..adapters.prefixes import PrefixFolder
@@ -24,12 +25,15 @@ from ..engine.errors import SettingError, ToolError
 from ..engine.events import Reporter
 from ..engine.formats import Formatter
 from ..engine.history import MANIFEST, ManifestFile
+from ..engine.index_settings import IndexSettings
+from ..engine.options import PypiOptions
 from ..engine.origin import settled
 from ..engine.package import CondaPackage, PypiPackage
 from ..engine.ports import CondaInstaller, CondaSolver, PypiSolver, Store, WheelInstaller
 from ..engine.renamed import renamed
+from ..engine.request import DEFAULT_INDEX
 from ..engine.resolve import Resolver
-from ..engine.secret import has_credentials, strip_credentials
+from ..engine.secret import strip_credentials
 from . import compat
 from .settings import ROOT_NAMES, Settings, user
 from .store import MetaflowStore
@@ -63,11 +67,20 @@ class Wiring:
         self.catalog = Catalog(self._store, shared, ManifestFile(FolderStore(root.parent), str(root.parent / MANIFEST)))
         self.prefixes = PrefixFolder(settings.envs_root)
         self.byte_code = ByteCodeCache(settings.envs_root)
-        self._secrets = dict(settings.secrets)
+        own = IndexSettings(
+            index=settings.index if settings.index != DEFAULT_INDEX else "",
+            options=PypiOptions(torch_backend=settings.torch_backend),
+        )
+        self._credentials = Credentials(settings.secrets, own, os.environ if settings.index_settings else None)
 
     def remember(self, urls: Iterable[str]) -> None:
         """Keep the credentials in *urls* for talking to those sources, in memory only."""
-        self._secrets.update({strip_credentials(url): url for url in urls if has_credentials(url)})
+        self._credentials.remember(urls)
+
+    @property
+    def indexes(self) -> IndexSettings:
+        """What settings say of indexes: ours, then uv's, then pip's. Raises SettingError."""
+        return self._credentials.indexes
 
     def settled(self, ask: Ask, folder: str) -> Ask:
         """Return *ask* with the state of what it links to on this machine; paths are taken from *folder*."""
@@ -99,6 +112,7 @@ class Wiring:
     def resolver(self) -> Resolver:
         """What `engine.resolve.resolve` needs."""
         self._worker.begin()  # it starts while the rest is imported
+        self._credentials.unlock()
         return Resolver(
             conda=self._conda_solver,
             pypi=self.pypi_solver,
@@ -119,7 +133,7 @@ class Wiring:
             origins=UvOrigins(
                 self.settings.envs_root / ".builds",
                 self.archives,
-                Git(self._secrets),
+                Git(self._credentials.sources),
                 seconds=self.settings.build_seconds,
             ),
             files=self.archives,
@@ -134,7 +148,7 @@ class Wiring:
         if self.settings.resolver == "rattler":
             from ..adapters.conda import RattlerSolver
 
-            return RattlerSolver(self._worker, channel_alias=alias, secrets=self._secrets)
+            return RattlerSolver(self._worker, channel_alias=alias, secrets=self._credentials.files)
         from ..adapters.conda_dry_run import ProgramSolver
         from ..adapters.http import HttpFetcher
 
@@ -142,9 +156,9 @@ class Wiring:
             lambda: self._program(self.settings.resolver),
             self._worker,
             self.settings.envs_root / _PROGRAMS,
-            hash_of=HttpFetcher(self._secrets).hash_of,
+            hash_of=HttpFetcher(self._credentials.files).hash_of,
             channel_alias=alias,
-            secrets=self._secrets,
+            secrets=self._credentials.sources,
         )
 
     def _program(self, name: str) -> CondaProgram:
@@ -159,7 +173,13 @@ class Wiring:
         """What picks wheels."""
         from ..adapters.pypi import UvSolver
 
-        return UvSolver(self._secrets, stubs=self.settings.envs_root / ".stubs")
+        self._credentials.unlock()
+        return UvSolver(
+            self._credentials.sources,
+            default=self._credentials.readable_indexes.index,
+            isolated=not self.settings.index_settings,
+            stubs=self.settings.envs_root / ".stubs",
+        )
 
     @cached_property
     def archives(self) -> KeptArchives:
@@ -167,14 +187,17 @@ class Wiring:
         from ..adapters.archives import KeptArchives
         from ..adapters.http import HttpFetcher
 
-        return KeptArchives(self.settings.envs_root / ".fetched", self.catalog.stores, HttpFetcher(self._secrets))
+        self._credentials.unlock()
+        fetcher = HttpFetcher(self._credentials.files)
+        return KeptArchives(self.settings.envs_root / ".fetched", self.catalog.stores, fetcher)
 
     def tools(self, store: Store, arch: str, report: Reporter) -> list[dict[str, str]]:
         """Return what a container for *arch* needs, which *store* has from now on: see `toolbox.Toolbox.publish`."""
         from ..adapters.tool_wheels import installed
         from .toolbox import Toolbox
 
-        box = Toolbox(store, index=self.settings.index, here=self.machine.arch(), installed=installed)
+        index = strip_credentials(self.indexes.index) or DEFAULT_INDEX
+        box = Toolbox(store, index=index, here=self.machine.arch(), installed=installed)
         return box.publish(arch, lambda: self.pypi_solver, self.archives, report)
 
     @cached_property
@@ -223,7 +246,7 @@ class Wiring:
             prefixes=self.prefixes,
             archives=self.archives,
             conda=self._conda_installer,
-            wheels=UvInstaller(self._secrets),
+            wheels=UvInstaller(self._credentials.sources),
             activator=ShellActivator(),
             byte_code=self.byte_code,
             machine=self.machine,
@@ -235,7 +258,7 @@ class Wiring:
         if name == "rattler":
             from ..adapters.prefix import RattlerInstaller
 
-            return RattlerInstaller(self._worker, secrets=self._secrets)
+            return RattlerInstaller(self._worker, secrets=self._credentials.files)
         from ..adapters.conda_install import ProgramInstaller
 
         return ProgramInstaller(lambda: self._program(name), self.archives, self.settings.envs_root / _PROGRAMS)

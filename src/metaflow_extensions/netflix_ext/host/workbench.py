@@ -87,6 +87,9 @@ class Workbench:
         known = {} if force else obtaining.known(requests, self.wiring.catalog, self.trust)
         if len(known) == len(requests):
             return obtaining.obtain(requests, known, lambda: self.wiring.resolver, self.report)
+        if any(request.spec.pypi for request in requests if request not in known):
+            for sentence in self.wiring.indexes.skipped:
+                self.echo(f"    {sentence}", bold=False)
         with _telling(needs), self.background.interruptible(), self.report.live():
             return obtaining.obtain(requests, known, lambda: self.wiring.resolver, self.report)
 

@@ -102,6 +102,8 @@ _CONDA_WORDS = f"""
 _PYPI: dict[str, Any] = {
     "packages": {},
     "extra_indices": [],
+    "package_indices": {},
+    "torch_backend": None,
     "conda_only": {},
     "python": None,
     "disabled": None,
@@ -117,6 +119,10 @@ _PYPI_WORDS = f"""
         constraints, or an empty text for any.
     extra_indices : List[str], default []
         Indexes that come before the default one, in order of priority.
+    package_indices : Dict[str, str], default {{}}
+        The index that a package comes from alone, by the package's name: a URL, or a name that uv's settings know.
+    torch_backend : str, optional, default None
+        Builds of PyTorch: 'cpu', a CUDA such as 'cu128', 'rocm6.4', or 'auto' for what `__cuda` of the target allows.
     conda_only : Dict[str, str], default {{}}
         Conda packages that need no Python, such as programs, beside those of PyPI.{_PYTHON_WORDS}{_DISABLED}
     sources : List[str], default []
