@@ -46,6 +46,11 @@ class Project:
     def catalog(self) -> Path:
         return self.root / ".metaflow" / "conda_v2"
 
+    @property
+    def path(self) -> str:
+        """A `PATH` whose `python` is this interpreter."""
+        return f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         return {**os.environ, **self.variables, **(extra or {})}
 
@@ -62,6 +67,10 @@ class Project:
     def metaflow(self, *words: str, variables: Mapping[str, str] | None = None, timeout: float = 300) -> Finished:
         """Run `metaflow`."""
         return self._run([str(Path(sys.executable).with_name("metaflow")), *words], variables, timeout)
+
+    def program(self, command: list[str], variables: Mapping[str, str] | None = None) -> Finished:
+        """Run a program of the user's."""
+        return self._run(command, variables, 300)
 
     def _run(self, command: list[str], variables: Mapping[str, str] | None, timeout: float) -> Finished:
         done = subprocess.run(

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from metaflow_extensions.netflix_ext.cmd.debug.cli import debug
 from metaflow_extensions.netflix_ext.cmd.environment.cli import environment
 from metaflow_extensions.netflix_ext.host import view
 from metaflow_extensions.netflix_ext.host.inventory import Facts, Known
@@ -45,6 +46,15 @@ def test_options_of_a_command(name: str) -> None:
     command = importlib.import_module(f"metaflow_extensions.netflix_ext.cmd.environment.{name}").command
 
     assert named(section(name)) == options(command)
+
+
+@pytest.mark.parametrize("name", debug.list_commands(None))
+def test_options_of_a_debug_command(name: str) -> None:
+    """The same holds for the commands that open past tasks, which share a page."""
+    command = importlib.import_module(f"metaflow_extensions.netflix_ext.cmd.debug.{name}").command
+    text = (REFERENCE / "commands" / "debug.md").read_text("utf-8").partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+
+    assert named(text) == options(command)
 
 
 def test_options_of_the_group() -> None:

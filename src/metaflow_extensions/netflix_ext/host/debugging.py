@@ -248,7 +248,8 @@ def _state(past: Past, made: Reopened, file: str, wanted: Wanted) -> dict[str, A
     """Return what `replay` is told of the task; no text of it is ever part of code."""
     from metaflow import get_metadata
 
-    tags = past.tags()
+    run = past.run
+    tags = sorted(run.tags)
     return {
         "flow": past.parts[0],
         "task": "/".join(past.parts[1:]),
@@ -260,8 +261,8 @@ def _state(past: Past, made: Reopened, file: str, wanted: Wanted) -> dict[str, A
         "metadata": get_metadata(),
         "namespace": next((tag for tag in tags if tag.startswith(("production:", "user:"))), None),
         "username": next((tag[len("user:") :] for tag in tags if tag.startswith("user:")), None),
-        "tags": tags,
-        "origin_run_id": _none(past.metadata.get("origin-run-id")),
+        "tags": sorted(run.user_tags),  # as current has them: those of the system are not
+        "origin_run_id": past.origin,
         "parameters": past.parameters,
         "inputs": past.inputs,
         "join": past.join,
@@ -275,10 +276,6 @@ def _state(past: Past, made: Reopened, file: str, wanted: Wanted) -> dict[str, A
         "prefix": None if made.prefix is None else str(made.prefix.path),
         "variables": {} if made.prefix is None else dict(made.prefix.variables),
     }
-
-
-def _none(value: str | None) -> str | None:
-    return None if value in (None, "", "None") else value
 
 
 def _project(flow: str, tags: list[str]) -> dict[str, Any]:

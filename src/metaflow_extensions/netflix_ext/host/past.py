@@ -70,6 +70,12 @@ class Past:
         return _path(self.metadata.get(_PATH))
 
     @property
+    def origin(self) -> str | None:
+        """The run that the task's run has resumed, if it has."""
+        found = self.metadata.get("origin-run-id")
+        return None if found in (None, "", "None") else found
+
+    @property
     def index(self) -> int | None:
         """The index in the foreach that begins with this very step."""
         begins = any(kind in _SPLITS for kind in (self.graph["steps"][name]["type"] for name in self._before))
@@ -118,7 +124,7 @@ class Past:
                 deeper = True
             elif self.graph["steps"][name]["type"] in _SPLITS:
                 path = path[:-1]
-            yield from _matching(flow, run, name, path, deeper=deeper)
+            yield from _matching(f"{flow}/{run}/{name}", path, deeper=deeper, resumed=self.origin is not None)
 
     @property
     def exception(self) -> Any:
@@ -128,9 +134,10 @@ class Past:
         except Exception:  # it may be of a class that is not here
             return None
 
-    def tags(self) -> list[str]:
-        """The tags of the run."""
-        return sorted(self.task.parent.parent.tags)
+    @property
+    def run(self) -> Any:
+        """The run that the task is of."""
+        return self.task.parent.parent
 
 
 def _branch(graph: Mapping[str, Any], heads: Iterable[str], step: str) -> int:
@@ -147,23 +154,35 @@ def _branch(graph: Mapping[str, Any], heads: Iterable[str], step: str) -> int:
     return -1
 
 
-def _matching(flow: str, run: str, step: str, path: list[tuple[str, int]], *, deeper: bool) -> Iterator[str]:
+def _matching(step: str, path: list[tuple[str, int]], *, deeper: bool, resumed: bool) -> Iterator[str]:
     """Yield the tasks of *step* that are at *path* of the foreach steps, or with *deeper* one below it."""
-    from metaflow import Step
-    from metaflow.client import Metaflow
+    text = re.escape(",".join(f"{name}:{index}" for name, index in path))
+    below = (",[^,]+" if text else "[^,]+") if deeper else ""
+    if resumed:
+        # Tasks that were taken over have recorded none of it themselves: their metadata is their origins'.
+        yield from (task.pathspec for task in _tasks(step) if re.fullmatch(text + below, _recorded_path(task)))
+    else:
+        yield from _filtered(step, text + below if text else ".*")
 
-    text = ",".join(f"{name}:{index}" for name, index in path)
-    wanted = rf"{re.escape(text)},[^,]+" if deeper and text else (re.escape(text) or ".*")
-    if deeper and not text:
-        wanted = ".*"
-    found = list(Metaflow().metadata.filter_tasks_by_metadata(flow, run, step, _PATH, wanted))
-    if found or wanted == ".*":
-        yield from found
-        return
-    # Tasks that a resumed run has taken over have recorded none of it themselves.
-    for task in _tasks(Step(f"{flow}/{run}/{step}", _namespace_check=False)):
-        if re.fullmatch(wanted, task.metadata_dict.get(_PATH, "")):
-            yield task.pathspec
+
+def _filtered(step: str, pattern: str) -> list[str]:
+    from metaflow.client import Metaflow
+    from metaflow.exception import MetaflowException
+
+    try:
+        return list(Metaflow().metadata.filter_tasks_by_metadata(*step.split("/"), _PATH, pattern))
+    except MetaflowException:  # a service that is too old to be asked so
+        return [task.pathspec for task in _tasks(step) if re.fullmatch(pattern, _recorded_path(task))]
+
+
+def _tasks(step: str) -> Iterator[Any]:
+    from metaflow import Step
+
+    return iter(Step(step, _namespace_check=False))
+
+
+def _recorded_path(task: Any) -> str:
+    return task.metadata_dict.get(_PATH) or ""
 
 
 def _chosen(past: Past, found: list[str]) -> str:
@@ -193,11 +212,6 @@ def _path(text: str | None) -> list[tuple[str, int]]:
 
 def _short(task: Any) -> str:
     return str(task.pathspec).partition("/")[2]
-
-
-def _tasks(step: Any) -> Iterator[Any]:
-    # A step that has not begun may still be listed.
-    return iter(step)
 
 
 def _graph(parameters: Any, flow: str, run: str) -> dict[str, Any]:
@@ -325,20 +339,20 @@ def _named(step: Any, task: str) -> Any:
     try:
         return step[task]
     except KeyError:
-        names = [item.id for item in islice(_tasks(step), _LISTED)]
+        names = [item.id for item in islice(iter(step), _LISTED)]
         raise UnknownError(f"the step {step.pathspec} has no task '{task}'", f"it has: {', '.join(names)}") from None
 
 
 def _only(step: Any, index: str | None) -> Any:
-    tasks = list(islice(_tasks(step), 2))
+    tasks = list(islice(iter(step), 2))
     if not tasks:
         raise UnknownError(f"no task of '{step.pathspec}' has begun", "wait for one, or name another step")
     if index is not None:
         return _indexed(step, index)
     if len(tasks) == 1:
         return tasks[0]
-    lines = [f"  {item.id}  {_where(item)}" for item in islice(_tasks(step), _LISTED)]
-    more = len(list(_tasks(step))) - len(lines)
+    lines = [f"  {item.id}  {_where(item)}" for item in islice(iter(step), _LISTED)]
+    more = len(list(iter(step))) - len(lines)
     raise UnknownError(
         "\n".join([f"the step {step.pathspec} has several tasks:", *lines, *([f"  and {more} more"] if more else [])]),
         f"name one, as {step.pathspec}/{tasks[0].id}, or choose by --index",
@@ -358,17 +372,11 @@ def _indexed(step: Any, index: str) -> Any:
     if not re.fullmatch(r"\d+(,\d+)*", index):
         raise InputError(f"--index {index}: that is no index", "write a number, or several as 1,0, the outermost first")
     from metaflow import Task
-    from metaflow.client import Metaflow
 
-    flow, run, name = step.pathspec.split("/")
-    wanted = r",".join(rf"[^,]+:{part}" for part in index.split(","))
-    found = list(Metaflow().metadata.filter_tasks_by_metadata(flow, run, name, _PATH, rf"(?:.*,)?{wanted}"))
+    wanted = r"(?:.*,)?" + ",".join(rf"[^,]+:{part}" for part in index.split(","))
+    found = _filtered(step.pathspec, wanted)
     if not found:
-        found = [
-            task.pathspec
-            for task in _tasks(step)
-            if re.fullmatch(rf"(?:.*,)?{wanted}", task.metadata_dict.get(_PATH) or "")
-        ]
+        found = [task.pathspec for task in iter(step) if re.fullmatch(wanted, _recorded_path(task))]
     if len(found) == 1:
         return Task(found[0], _namespace_check=False)
     if not found:

@@ -81,7 +81,7 @@ def unpacked(folder: Path, task: Any, recorded: str | None, python: Path, bench:
 def _code(task: Any, recorded: str | None, stage: Path, bench: Workbench) -> str:
     metadata = {} if task is None else task.metadata_dict
     if metadata.get("code-package"):
-        _extract(_package(task, metadata["code-package"]), stage)
+        _extract(package_of(task), stage)
         return f"the code package of {task.pathspec}"
     if recorded is None:
         return f"Metaflow of {sys.executable}"
@@ -91,18 +91,19 @@ def _code(task: Any, recorded: str | None, stage: Path, bench: Workbench) -> str
     return f"{told}; the run has kept no code package: METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE=1 makes runs keep it"
 
 
-def _package(task: Any, text: str) -> bytes:
+def package_of(task: Any) -> bytes:
+    """Return the code package of *task*, which has kept one; raise PackageError where it cannot be had."""
     from metaflow.client.filecache import FileCache
     from metaflow.exception import MetaflowException
 
     try:
-        facts = json.loads(text)
+        facts = json.loads(task.metadata_dict["code-package"])
         flow = task.pathspec.partition("/")[0]
         _, data = FileCache().get_data(facts["ds_type"], flow, facts["location"], facts["sha"])
     except (TypeError, StopIteration):  # Metaflow's storages answer with no file for what is not there
         raise PackageError(
             f"the code package of {task.pathspec} cannot be had: '{facts['location']}' is gone",
-            "leave out --into-dir, or name another task of that flow",
+            "name another task of that flow, or create its environment without --into-dir",
         ) from None
     except (MetaflowException, OSError, ValueError, KeyError) as error:
         raise PackageError(

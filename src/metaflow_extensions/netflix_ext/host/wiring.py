@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -290,6 +291,17 @@ class Wiring:
         from ..adapters.jupyter import remove
 
         remove(name)
+
+    def talk_through(self, command: Sequence[str], variables: Mapping[str, str], say: Callable[[str], None]) -> int:
+        """Run a program and *say* what it prints, line by line, errors apart; return its exit status."""
+        running = process.Pipe(command, environment=variables, log=sys.stderr)
+        try:
+            while (line := running.read()) is not None:
+                say(line)
+            return running.close(timeout=60)
+        except BaseException:
+            running.kill()
+            raise
 
     def notebook(self, cells: Sequence[tuple[str, str, str]], *, kernel: str, title: str, python: str) -> str:
         """See `adapters.notebook.write`."""

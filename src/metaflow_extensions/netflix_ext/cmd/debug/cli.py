@@ -9,7 +9,7 @@ from metaflow._vendor import click
 from ...host import compat
 from ..groups import Announced, commands
 
-_COMMANDS = ("task", "clean")
+_COMMANDS = ("task", "diff", "clean")
 
 
 @click.group(cls=Announced)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import textwrap
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...host import debugging, past
+from ...host import debugging, executing, past
 from ...host.debugging import Reopened, Wanted
+from ...host.executing import Executed
 from ..environment.session import Answer, Session, shared_options
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
 @click.option("--metaflow-root-dir", "folder", metavar="DIR", required=True, help="Put everything there; made anew.")
 @click.option("--index", metavar="N", help="Of a foreach: which of its tasks; of nested ones, as 1,0.")
 @click.option("--inspect", is_flag=True, help="The state as the step left it, not as it found it.")
+@click.option("--run", is_flag=True, help="Execute the step on what it was given, and compare what it makes.")
 @click.option("--override-env", metavar="NAME", default="", help="Another environment, by a name or an id.")
 @click.option("--override-env-from-pathspec", metavar="STEP", default="", help="The environment of another step.")
 @click.option("--kernel-name", metavar="NAME", default="", help="What the Jupyter kernel is called.")
@@ -38,6 +41,8 @@ def command(ctx: Any, pathspec: str, folder: str, index: str | None, **options: 
         raise click.UsageError("give one of --override-env and --override-env-from-pathspec")
     if options["kernel_name"] and not options["kernel"]:
         raise click.UsageError("--kernel-name names what --no-kernel leaves out")
+    if options["run"] and options["inspect"]:
+        raise click.UsageError("--run begins where the step began: leave out --inspect")
     session = Session(ctx.obj, options)
     found = past.find(pathspec, index=index)
     session.say(f"    opening the task {found.pathspec}")
@@ -52,7 +57,7 @@ def command(ctx: Any, pathspec: str, folder: str, index: str | None, **options: 
     )
     made = debugging.reopen(found, wanted, session.bench, _note)
     session.say(f"    the same by Metaflow itself, with the code as it is now: {made.sheet.spin}")
-    session.give(_answer(made))
+    session.give(_answer(made, executing.execute(made, session.bench) if options["run"] else None))
 
 
 def _note(text: str) -> None:
@@ -60,7 +65,7 @@ def _note(text: str) -> None:
     click.secho(textwrap.indent(f"note: {text}", "    "), err=True, fg="yellow")
 
 
-def _answer(made: Reopened) -> Answer:
+def _answer(made: Reopened, executed: Executed | None) -> Answer:
     files = made.files
     env_id = None if made.environment is None else made.environment.env_id
 
@@ -74,10 +79,13 @@ def _answer(made: Reopened) -> Answer:
             "kernel": made.sheet.kernel or None,
             "environment": None if env_id is None else env_id._asdict(),
             "spin": made.sheet.spin,
+            "run": None if executed is None else asdict(executed),
         }
 
     def show(console: Console) -> None:
         console.out(str(files.notebook), highlight=False)
+        for line in executed.lines() if executed is not None else ():
+            console.out(line, highlight=False)
         for line in made.instructions():
             click.echo(f"    {line}", err=True)
 

@@ -201,20 +201,17 @@ def _current(opened: _Opened) -> Any:
         current._update_env({"is_parallel": True, "parallel": Parallel(**task["parallel"])})
     cls = type(current)
     cls.graph = property(lambda _: opened.flow._graph_info)
-    cls.card = property(_refused)
     cls.__getattr__ = _absent
     return current
 
 
-def _refused(_: Any) -> Any:
-    pathspec = f"{task['flow']}/{task['task']}"
-    raise AttributeError(
-        "current.card: a card is made by a task while it runs; those of this one are read by "
-        f"metaflow.cards.get_cards({pathspec!r})"
-    )
-
-
 def _absent(_: Any, name: str) -> Any:
+    pathspec = f"{task['flow']}/{task['task']}"
+    if name == "card":
+        raise AttributeError(
+            "current.card: a card is made by a task while it runs; those of this one are read by "
+            f"metaflow.cards.get_cards({pathspec!r})"
+        )
     raise AttributeError(f"current has no {name!r} here: what decorators put there while a task runs is not recorded")
 
 

@@ -1,0 +1,220 @@
+"""What a task that is opened again has: each step executed once more makes what it has made, whatever its shape."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.channel import Server
+from tests.integration.debugged import KEPT, debug, opened, scripted, tasks
+from tests.project import FLOWS, Finished, Project, project_at
+
+pytestmark = pytest.mark.slow
+
+WIDE = """\
+from metaflow import FlowSpec, step
+
+
+class WideFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = list(range(12))
+        self.next(self.each, foreach="items")
+
+    @step
+    def each(self):
+        self.big, self.number = [0] * 1000, self.input
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        self.total = sum(given.number for given in inputs)
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+
+if __name__ == "__main__":
+    WideFlow()
+"""
+
+
+def outside(project: Project, script: str, *words: str, **variables: str) -> Finished:
+    """Run a flow's command without environments, with this interpreter as `python`."""
+    return project.command(script, *words, variables={**KEPT, "PATH": project.path, **variables})
+
+
+@pytest.fixture(name="user", scope="module")
+def _user(tmp_path_factory: pytest.TempPathFactory, server: Server, shared_envs: Path) -> Project:
+    project = project_at(tmp_path_factory.mktemp("state"), server, shared_envs)
+    project.variables["JUPYTER_DATA_DIR"] = str(project.root / "jupyter")
+    project.variables["PATH"] = project.path
+    return project
+
+
+@pytest.fixture(name="turns", scope="module")
+def _turns(user: Project) -> dict[str, str]:
+    """The tasks of a run with a switch, a loop, retries, `@parallel`, configs, `@project`."""
+    for name in ("turns.py", "included.txt"):
+        user.write(name, (FLOWS / name).read_text())
+    done = outside(user, "turns.py", "run", "--tag", "b:2", "--tag", "a:1")
+    assert done.returncode == 0, done.output
+    return tasks(user, str(user.latest("TurnsFlow", "run.pathspec")))
+
+
+@pytest.fixture(name="wide", scope="module")
+def _wide(user: Project) -> dict[str, str]:
+    """The tasks of a run with a foreach."""
+    user.write("wide.py", WIDE)
+    done = outside(user, "wide.py", "run")
+    assert done.returncode == 0, done.output
+    return tasks(user, str(user.latest("WideFlow", "run.pathspec")))
+
+
+def test_every_step_makes_what_it_has_made(user: Project, turns: dict[str, str], tmp_path: Path) -> None:
+    """Executed again, each task leaves the same artifacts: parameters, configs, `current`, retries, loops, nodes."""
+    assert len(turns) == 11
+    for number, pathspec in enumerate(turns.values()):
+        answer = opened(user, pathspec, tmp_path / str(number), "--no-kernel", "--run")
+
+        run = answer["run"]
+        assert run["traceback"] is None, pathspec
+        assert (run["changed"], run["missing"], run["new"]) == ({}, [], {}), pathspec
+        assert run["same"] != []
+
+
+def test_what_differs_is_told(user: Project, wide: dict[str, str], tmp_path: Path) -> None:
+    """Where the code makes something else now, or fails, that is said, with both values."""
+    answer = opened(user, wide["each 3"], tmp_path / "debug", "--no-kernel")
+    code = tmp_path / "debug" / "wide.py"
+    code.write_text(code.read_text().replace("self.input\n", "self.input + 40\n        self.more = 1\n"))
+    execute = [answer["python"], "-m", "metaflow_debug.execute", Path(answer["script"]).stem + ".json", "answer.json"]
+
+    done = user.program(execute, {"PYTHONPATH": str(tmp_path / "debug")})
+
+    assert done.returncode == 0, done.output
+    found = json.loads((user.root / "answer.json").read_text())["artifacts"]
+    assert found["changed"] == {"number": ["3", "43"]}
+    assert found["new"] == {"more": "1"}
+    assert found["same"] == ["big", "items"]
+
+
+def test_the_state_that_a_step_left(user: Project, wide: dict[str, str], tmp_path: Path) -> None:
+    """With --inspect a task has what it made; before it, that was not there."""
+    after = opened(user, wide["join"], tmp_path / "after", "--no-kernel", "--inspect")
+    before = opened(user, wide["join"], tmp_path / "before", "--no-kernel")
+
+    assert "LEFT 66 True" in only_opened(user, after, "print('LEFT', self.total, hasattr(self, 'total'))").stdout
+    assert "LEFT False 12" in only_opened(user, before, "print('LEFT', hasattr(self, 'total'), len(inputs))").stdout
+
+
+def only_opened(project: Project, answer: dict[str, object], code: str) -> Finished:
+    """Run the beginning of the script of an opened task, without the cells of the step, and then *code*."""
+    script = Path(str(answer["script"]))
+    opening = script.read_text().partition("# %% [markdown]")[0]
+    copy = script.with_name("opening.py")
+    copy.write_text(f"{opening}\n{code}\n")
+    return project.program([str(answer["python"]), str(copy)])
+
+
+def test_artifacts_are_read_when_they_are_touched(user: Project, wide: dict[str, str], tmp_path: Path) -> None:
+    """Opening reads none of the user's artifacts, and nothing of a join's inputs; a touch reads that one alone."""
+    each = opened(user, wide["each 3"], tmp_path / "each", "--no-kernel")
+    join = opened(user, wide["join"], tmp_path / "join", "--no-kernel")
+    mine = "[name for _, name in metaflow_debug.loads if not name.startswith('_')]"
+
+    done = only_opened(user, each, f"print('READ', {mine}); self.input; print('READ', {mine})")
+    assert "READ []\nREAD ['items']\n" in done.stdout, done.output
+    code = (
+        f"print('READ', metaflow_debug.loads); inputs[7].number; print('READ', {mine}, inputs[7].number, len(inputs))"
+    )
+    done = only_opened(user, join, code)
+    assert "READ []\nREAD ['number'] 7 12\n" in done.stdout, done.output
+
+
+def test_self_is_the_users_own_flow(user: Project, wide: dict[str, str], tmp_path: Path) -> None:
+    """Attributes are assigned and deleted, other steps called, and parameters are read-only, as in a task."""
+    answer = opened(user, wide["each 3"], tmp_path / "debug", "--no-kernel")
+    code = """
+    del self.items
+    print("ONE", hasattr(self, "items"))
+    self.items = [5, 6, 7, 8]
+    print("TWO", self.input, self.foreach_stack(), type(self).__name__, self)
+    del self.items
+    print("THREE", hasattr(self, "items"))
+    try:
+        del self.nothing
+    except AttributeError as error:
+        print("FOUR", error)
+    self.start()
+    print("FIVE", self.items[:2])
+    """
+
+    done = only_opened(user, answer, "\n".join(line[4:] for line in code.splitlines()))
+
+    assert [line for line in done.stdout.splitlines() if line] == [
+        "ONE False",
+        "TWO 8 [(3, 12, 8)] WideFlow <flow WideFlow step each[3] (input: 8)>",
+        "THREE False",
+        "FOUR Flow WideFlow has no attribute 'nothing'",
+        "Here the flow goes on to each, for each of self.items. Nothing is executed: it is the end of this step.",
+        "FIVE [0, 1]",
+    ], done.output
+
+
+def test_current(user: Project, turns: dict[str, str], tmp_path: Path) -> None:
+    """It leads to the run and the task; a card, and what only a running task has, are refused in words."""
+    answer = opened(user, turns["met"], tmp_path / "debug", "--no-kernel")
+    code = """
+    print("ONE", current.task.pathspec, current.run.successful, "card" in current, current.get("card"))
+    for name in ("card", "checkpoint"):
+        try:
+            getattr(current, name)
+        except AttributeError as error:
+            print("TWO", error)
+    """
+
+    done = only_opened(user, answer, "\n".join(line[4:] for line in code.splitlines()))
+
+    assert f"ONE {turns['met']} True False None" in done.stdout, done.output
+    assert "TWO current.card: a card is made by a task while it runs" in done.stdout
+    assert f"metaflow.cards.get_cards('{turns['met']}')" in done.stdout
+    assert "TWO current has no 'checkpoint' here" in done.stdout
+
+
+def test_a_step_that_returns(user: Project, turns: dict[str, str], tmp_path: Path) -> None:
+    """The cell with the return says that the step ends there, and the next one does not come by itself."""
+    answer = opened(user, turns["end"], tmp_path / "debug", "--no-kernel")
+
+    done = scripted(user, answer, "")
+
+    assert done.returncode == 1
+    assert "StepReturned" in done.stderr
+    assert "never" not in done.stdout
+
+
+def test_diff(user: Project, wide: dict[str, str], turns: dict[str, str]) -> None:
+    """Artifacts are compared by content, code by lines, parameters by value; what cannot be compared says why."""
+    script = user.root / "wide.py"
+    script.write_text(WIDE.replace("sum(", "1 + sum("))
+    outside(user, "wide.py", "run")
+    script.write_text(WIDE)
+    run = str(user.latest("WideFlow", "max(r.pathspec for r in Flow('WideFlow'))"))
+
+    answer = json.loads(debug(user, "--json", "diff", wide["join"], f"{run}/join").stdout)
+    shown = debug(user, "diff", wide["join"], f"{run}/join", "--code").stdout
+
+    assert answer["artifacts"]["changed"] == {"total": ["66", "67"]}
+    assert answer["code"]["changed"] == {"wide.py": ["", ""]}
+    assert (answer["code"]["first"], answer["code"]["second"]) == ({}, {})
+    assert answer["environment"] is None
+    assert "ran outside of environments" in answer["unknown"]["environment"]
+    assert "  ~ total 66 -> 67\n" in shown
+    assert "+        self.total = 1 + sum(given.number for given in inputs)" in shown
+    lines = debug(user, "diff", "--quiet", wide["each 3"], wide["each 4"]).stdout
+    assert lines == "artifacts ~ number 3 -> 4\n"
+    assert debug(user, "diff", "--quiet", turns["loop"], turns["loop"]).stdout == ""
