@@ -210,7 +210,6 @@ def test_diff(user: Project, wide: dict[str, str], turns: dict[str, str]) -> Non
 
     assert answer["artifacts"]["changed"] == {"total": ["66", "67"]}
     assert answer["code"]["changed"] == {"wide.py": ["", ""]}
-    assert (answer["code"]["first"], answer["code"]["second"]) == ({}, {})
     assert answer["environment"] is None
     assert "ran outside of environments" in answer["unknown"]["environment"]
     assert "  ~ total 66 -> 67\n" in shown

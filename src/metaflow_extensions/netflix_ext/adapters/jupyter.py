@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,33 +18,62 @@ _TIMEOUT = 120.0
 _TAIL = 600
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
-    """A kernel to register: its name, what people see, what is set for it, and facts that `ours` gives back."""
+class Kernels:
+    """The user's kernels, where Jupyter looks for them (``JUPYTER_DATA_DIR``).
 
-    name: str
-    title: str
-    variables: Mapping[str, str]
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-
-def register(python: Path, kernel: Kernel, locks: Path, *, force: bool) -> Path:
-    """Register *kernel* for the interpreter *python*, where that is not done yet; return its folder.
-
-    It is registered where Jupyter looks for the user's kernels (``JUPYTER_DATA_DIR``); who does so holds a lock in the
-    folder *locks*. Raises CreateError where that fails, or where a kernel of that name is not ours, or another
-    prefix's: with *force* it is replaced.
+    Who registers one holds a lock in the folder *locks*.
     """
-    name, variables = kernel.name, dict(kernel.variables)
-    asked = {"name": name, "display_name": kernel.title, "env": variables, "force": force, "mark": MARK}
-    asked["facts"] = dict(kernel.facts)
-    if _is(_read(_folder() / name), kernel, python):
-        return _folder() / name
-    # Isolated: beside the program lie modules of ours that have names of the standard library's.
-    command = [str(python), "-I", "-W", "ignore", str(_PROGRAM)]
-    environment = {**os.environ, **variables}
-    with disk.locked(locks / f".kernel-{name}"):
-        done = process.run(command, environment=environment, text=json.dumps(asked), timeout=_TIMEOUT)
+
+    def __init__(self, locks: Path) -> None:
+        self._locks = locks
+
+    def register(
+        self,
+        python: Path,
+        name: str,
+        title: str,
+        variables: Mapping[str, str],
+        *,
+        facts: Mapping[str, str] | None = None,
+        force: bool,
+    ) -> Path:
+        """Register the kernel *name*, shown as *title*, of the interpreter *python*, if need be; return its folder.
+
+        *variables* are set for it, and *facts* are given back by `ours`. Raises CreateError where that fails, or where
+        a kernel of that name is not ours, or another prefix's: with *force* it is replaced.
+        """
+        asked = {"name": name, "display_name": title, "env": dict(variables), "facts": dict(facts or {})}
+        if _is(_read(_folder() / name), asked, python):
+            return _folder() / name
+        # Isolated: beside the program lie modules of ours that have names of the standard library's.
+        command = [str(python), "-I", "-W", "ignore", str(_PROGRAM)]
+        text = json.dumps({**asked, "force": force, "mark": MARK})
+        with disk.locked(self._locks / f".kernel-{name}"):
+            done = process.run(command, environment={**os.environ, **variables}, text=text, timeout=_TIMEOUT)
+        return _folder_of(done, name, python)
+
+    def ours(self) -> Iterator[tuple[str, Mapping[str, str]]]:
+        """Yield the name of each kernel of ours, and its facts."""
+        folder = _folder()
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            there = _read(path)
+            if MARK in there.get("metadata", {}):
+                yield path.name, _facts(there)
+
+    def remove(self, name: str) -> None:
+        """Remove the kernel *name* of ours; raise CreateError where that fails."""
+        try:
+            shutil.rmtree(_folder() / name)
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            raise CreateError(
+                f"the kernel '{name}' cannot be removed: {error.strerror}", f"remove '{_folder() / name}' by hand"
+            ) from error
+
+
+def _folder_of(done: process.Finished, name: str, python: Path) -> Path:
+    """Return the folder of the kernel that was registered; raise CreateError where it was not."""
     try:
         answer = json.loads(done.stdout)
     except ValueError:
@@ -58,30 +86,9 @@ def register(python: Path, kernel: Kernel, locks: Path, *, force: bool) -> Path:
     if "taken" in answer:
         raise CreateError(
             f"there is a kernel '{name}' already, in '{answer['taken']}', and it is {_owner(answer['of'])}",
-            "choose another --name, or replace it by --force",
+            "choose another name, or replace it by --force",
         )
     return Path(answer["folder"])
-
-
-def ours() -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield the name of each kernel of ours that is registered for the user, and the facts that it was given."""
-    folder = _folder()
-    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-        there = _read(path)
-        if MARK in there.get("metadata", {}):
-            yield path.name, _facts(there)
-
-
-def remove(name: str) -> None:
-    """Remove the kernel *name* of ours; raise CreateError where that fails."""
-    try:
-        shutil.rmtree(_folder() / name)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise CreateError(
-            f"the kernel '{name}' cannot be removed: {error.strerror}", f"remove '{_folder() / name}' by hand"
-        ) from error
 
 
 def _folder() -> Path:
@@ -100,15 +107,11 @@ def _read(folder: Path) -> dict[str, Any]:
         return {}
 
 
-def _is(there: Mapping[str, Any], kernel: Kernel, python: Path) -> bool:
-    """Tell whether *there* is what registering *kernel* would write, and ours."""
+def _is(there: Mapping[str, Any], asked: Mapping[str, Any], python: Path) -> bool:
+    """Tell whether *there* is what registering what was *asked* would write, and ours."""
     if MARK not in there.get("metadata", {}) or there["argv"][0] != str(python):
         return False
-    return (there["display_name"], there["env"], _facts(there)) == (
-        kernel.title,
-        {**kernel.variables},
-        {**kernel.facts},
-    )
+    return all(there[key] == asked[key] for key in ("display_name", "env")) and _facts(there) == asked["facts"]
 
 
 def _facts(there: Mapping[str, Any]) -> dict[str, str]:

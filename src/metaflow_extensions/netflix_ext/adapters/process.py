@@ -9,8 +9,9 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -145,6 +146,20 @@ class Pipe:
         if self._process.stdin is not None:
             with contextlib.suppress(BrokenPipeError):
                 self._process.stdin.close()
+
+
+def talk_through(command: Sequence[str], variables: Mapping[str, str], say: Callable[[str], None]) -> int:
+    """Run a program and *say* what it prints, line by line, its errors going where ours go; return its exit status."""
+    running = Pipe(command, environment=variables, log=sys.stderr)
+    try:
+        line = running.read()
+        while line is not None:
+            say(line)
+            line = running.read()
+        return running.close()
+    except BaseException:
+        running.kill()
+        raise
 
 
 def _start(

@@ -210,9 +210,9 @@ def _registered(made: Reopened, past: Past, wanted: Wanted, bench: Workbench, no
     name = re.sub(r"[^a-z0-9_.\-]", "_", (wanted.kernel_name or f"mf_{flow}_{step}_{end}").lower())
     title = f"Metaflow {flow}/{step} ({end})"
     variables = {**({} if made.prefix is None else opening.activation(made.prefix)), "PYTHONPATH": ""}
-    ours = any(there == name and FACT in facts for there, facts in bench.wiring.kernels())
+    ours = any(there == name and FACT in facts for there, facts in bench.wiring.kernels.ours())
     try:
-        bench.wiring.register_kernel(
+        bench.wiring.kernels.register(
             made.python, name, title, variables, facts={FACT: f"{flow}/{step}"}, force=wanted.force or ours
         )
     except ExtensionError as error:

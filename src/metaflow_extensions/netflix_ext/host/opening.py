@@ -88,7 +88,7 @@ def register(opened: Opened, name: str, title: str, bench: Workbench, *, force: 
     kernel = "mf_" + re.sub(r"[^a-z0-9_.\-]", "_", name.lower())
     # The PYTHONPATH that Jupyter itself was started with is for another Python.
     variables = {**activation(opened.prefix), "PYTHONPATH": "", **opened.code}
-    bench.wiring.register_kernel(opened.prefix.python, kernel, f"Metaflow {title}", variables, force=force)
+    bench.wiring.kernels.register(opened.prefix.python, kernel, f"Metaflow {title}", variables, force=force)
     return kernel
 
 

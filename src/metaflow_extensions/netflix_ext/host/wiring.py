@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
@@ -42,6 +41,7 @@ from .store import MetaflowStore
 if TYPE_CHECKING:
     from ..adapters.archives import KeptArchives
     from ..adapters.conda_program import CondaProgram
+    from ..adapters.jupyter import Kernels
     from ..adapters.worker import Worker
     from .delivery import Additions
 
@@ -264,44 +264,16 @@ class Wiring:
 
         return ProgramInstaller(lambda: self._program(name), self.archives, self.settings.envs_root / _PROGRAMS)
 
-    def register_kernel(
-        self,
-        python: Path,
-        name: str,
-        title: str,
-        variables: Mapping[str, str],
-        *,
-        facts: Mapping[str, str] | None = None,
-        force: bool,
-    ) -> Path:
-        """See `adapters.jupyter.register`."""
-        from ..adapters.jupyter import Kernel, register
+    @cached_property
+    def kernels(self) -> Kernels:
+        """The user's Jupyter kernels."""
+        from ..adapters.jupyter import Kernels
 
-        kernel = Kernel(name=name, title=title, variables=variables, facts=facts or {})
-        return register(python, kernel, self.settings.envs_root / ".locks", force=force)
-
-    def kernels(self) -> Iterable[tuple[str, Mapping[str, str]]]:
-        """See `adapters.jupyter.ours`."""
-        from ..adapters.jupyter import ours
-
-        return ours()
-
-    def remove_kernel(self, name: str) -> None:
-        """See `adapters.jupyter.remove`."""
-        from ..adapters.jupyter import remove
-
-        remove(name)
+        return Kernels(self.settings.envs_root / ".locks")
 
     def talk_through(self, command: Sequence[str], variables: Mapping[str, str], say: Callable[[str], None]) -> int:
-        """Run a program and *say* what it prints, line by line, errors apart; return its exit status."""
-        running = process.Pipe(command, environment=variables, log=sys.stderr)
-        try:
-            while (line := running.read()) is not None:
-                say(line)
-            return running.close(timeout=60)
-        except BaseException:
-            running.kill()
-            raise
+        """See `adapters.process.talk_through`."""
+        return process.talk_through(command, variables, say)
 
     def notebook(self, cells: Sequence[tuple[str, str, str]], *, kernel: str, title: str, python: str) -> str:
         """See `adapters.notebook.write`."""

@@ -26,7 +26,7 @@ def command(ctx: Any, names: tuple[str, ...], dry_run: bool, **options: Any) -> 
     """
     session = Session(ctx.obj, options)
     wiring = session.bench.wiring
-    there = {name: facts[FACT] for name, facts in wiring.kernels() if FACT in facts}
+    there = {name: facts[FACT] for name, facts in wiring.kernels.ours() if FACT in facts}
     unknown = [name for name in names if name not in there]
     if unknown:
         raise UnknownError(
@@ -36,7 +36,7 @@ def command(ctx: Any, names: tuple[str, ...], dry_run: bool, **options: Any) -> 
     chosen = names or tuple(there)
     if not dry_run:
         for name in chosen:
-            wiring.remove_kernel(name)
+            wiring.kernels.remove(name)
     session.give(_answer({name: there[name] for name in chosen}, removed=not dry_run))
 
 
