@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import gzip
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from urllib.parse import quote_plus, urlsplit
 
 import pytest
 
@@ -97,20 +99,96 @@ def watched(
     return subprocess.CompletedProcess(command, process.returncode, output, ""), seen
 
 
-@pytest.mark.parametrize("said", ["setting", "decorator"])
-def test_credentials_are_used_and_written_nowhere(closed: Project, private: Server, said: str, tmp_path: Path) -> None:
-    """A token and a password open the sources; no output, document, prefix, artifact or command line has them."""
-    channel, index = f"{private.url}/t/{SECRET}/conda", with_secret(private.simple)
-    if said == "setting":
-        variables = {"METAFLOW_CONDA_CHANNELS": channel, "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": index}
-        variables["SPEC"] = SPEC % ("", "")
-    else:
-        # A channel and an index that are configured without credentials, and a decorator that has them.
-        variables = {"SPEC": SPEC % (f", channels=['{channel}']", f", extra_indices=['{index}']")}
+def _setting(closed: Project, private: Server) -> dict[str, str]:
+    """A token and a password in the URLs of our own settings."""
+    index = with_secret(private.simple)
+    return {"METAFLOW_CONDA_CHANNELS": token(private), "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": index}
+
+
+def _decorator(closed: Project, private: Server) -> dict[str, str]:
+    """A channel and an index that are configured without credentials, and a decorator that has them."""
+    words = f", channels=['{token(private)}']", f", extra_indices=['{with_secret(private.simple)}']"
+    return {"SPEC": SPEC % words}
+
+
+def _hosts(closed: Project, private: Server) -> dict[str, str]:
+    """Credentials by host."""
+    return {"METAFLOW_CONDA_SRCS_AUTH_INFO": json.dumps({urlsplit(private.url).netloc: ["user", SECRET]})}
+
+
+def _netrc(closed: Project, private: Server) -> dict[str, str]:
+    """One file that every tool reads."""
+    _keep(closed.root / "user" / ".netrc", f"machine 127.0.0.1 login user password {SECRET}\n")
+    return {}
+
+
+def _stores(closed: Project, private: Server) -> dict[str, str]:
+    """What rattler's programs keep for a channel, and the variables of an index that has a name."""
+    file = _keep(closed.root / "user" / "auth.json", json.dumps({"127.0.0.1": _basic()}))
+    named = {"UV_DEFAULT_INDEX": f"corp={private.simple}", "UV_INDEX_CORP_USERNAME": "user"}
+    return {**_unset(), "RATTLER_AUTH_FILE": str(file), **named, "UV_INDEX_CORP_PASSWORD": SECRET}
+
+
+def _tokens(closed: Project, private: Server) -> dict[str, str]:
+    """What anaconda-client keeps for a server, and a password in pip's settings."""
+    _keep(closed.root / "user" / "binstar" / "data" / f"{quote_plus(private.url)}.token", SECRET)
+    pip = _keep(closed.root / "user" / "pip.conf", f"[global]\nindex-url = {with_secret(private.simple)}\n")
+    binstar = str(closed.root / "user" / "binstar")
+    return {**_unset(), "BINSTAR_CONFIG_DIR": binstar, "PIP_CONFIG_FILE": str(pip)}
+
+
+def _keyring(closed: Project, private: Server) -> dict[str, str]:
+    """A bearer token that rattler's programs keep, and a password that the program keyring gives for a user."""
+    _keep(closed.root / "user" / ".rattler" / "credentials.json", json.dumps({"127.0.0.1": {"BearerToken": BASIC}}))
+    program = _keep(closed.root / "user" / "bin" / "keyring", f"#!/bin/sh\ntest $3 = user && echo {SECRET}\n")
+    program.chmod(0o755)
+    return {
+        "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}",
+        "PIP_KEYRING_PROVIDER": "subprocess",
+        "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": private.simple.replace("://", "://user@"),
+    }
+
+
+def _unset() -> dict[str, str]:
+    return {"METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": ""}
+
+
+def _basic() -> dict[str, dict[str, str]]:
+    return {"BasicHTTP": {"username": "user", "password": SECRET}}
+
+
+def _keep(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+def token(private: Server) -> str:
+    return f"{private.url}/t/{SECRET}/conda"
+
+
+WAYS = {
+    "setting": _setting,
+    "decorator": _decorator,
+    "hosts": _hosts,
+    "netrc": _netrc,
+    "stores": _stores,
+    "tokens": _tokens,
+    "keyring": _keyring,
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_credentials_are_used_and_written_nowhere(closed: Project, private: Server, way: str, tmp_path: Path) -> None:
+    """Each way to give them opens channel and index; no output, document, store, prefix or command line has them."""
+    closed.variables["HOME"] = str(tmp_path / "user")
+    variables = {"SPEC": SPEC % ("", ""), "IMPORTS": "click itsdangerous", **WAYS[way](closed, private)}
+    # A store, for which every package is fetched once more without its tool.
+    variables["METAFLOW_CONDA_LOCALROOT"] = str(tmp_path / "store")
     # A task keeps its variables as an artifact in this flow, and these are the user's own.
     script = tmp_path / "one.py"
     script.write_text(ONE.read_text().replace("self.variables = dict(os.environ)", "self.variables = {}"))
-    done, seen = watched(closed, script, {**variables, "IMPORTS": "click itsdangerous"})
+    done, seen = watched(closed, script, variables)
 
     assert done.returncode == 0, done.stdout
     assert SECRET not in done.stdout
@@ -118,9 +196,23 @@ def test_credentials_are_used_and_written_nowhere(closed: Project, private: Serv
     assert any("rattler_worker" in line for line in seen)
     assert not [line for line in seen if SECRET in line or BASIC in line]
     script.unlink()
+    shutil.rmtree(tmp_path / "user", ignore_errors=True)
     for prefix in closed.envs.glob("metaflow_*"):
         settled(prefix)
+    assert list((tmp_path / "store" / "packages").glob("*/*"))
     assert holders(tmp_path, (SECRET, BASIC)) == []
+
+
+@pytest.mark.parametrize("kind", ["channel", "index"])
+def test_what_opens_no_source_is_told(closed: Project, private: Server, kind: str) -> None:
+    """Without credentials the source that wants them is named, and how to give them."""
+    closed.variables["HOME"] = str(closed.root / "user")
+    good = _setting(closed, private)
+    name = "METAFLOW_CONDA_CHANNELS" if kind == "channel" else "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE"
+    plain = private.channel if kind == "channel" else private.simple
+    done = closed.flow(ONE, "run", variables={**good, name: plain, "SPEC": SPEC % ("", "")})
+    message = check_refusal(done, "step start", plain.rstrip("/"), "METAFLOW_CONDA_SRCS_AUTH_INFO")
+    assert SECRET not in message
 
 
 @pytest.mark.parametrize("kind", ["conda", "pypi"])

@@ -37,12 +37,16 @@ class KeptArchives:
         folder: where they lie.
         stores: where they are copied from, nearest first.
         fetcher: what fetches them from where they come from.
+        channels: the same for conda packages, where another is to do it.
     """
 
-    def __init__(self, folder: Path, stores: Sequence[Store], fetcher: Fetcher) -> None:
+    def __init__(
+        self, folder: Path, stores: Sequence[Store], fetcher: Fetcher, channels: Fetcher | None = None
+    ) -> None:
         self._folder = folder
         self._stores = stores
         self._fetcher = fetcher
+        self._channels = channels or fetcher
 
     def here(self, package: CondaPackage | PypiPackage) -> Path | None:
         """Return the file of *package*, or None where there is none; one that is damaged is none."""
@@ -92,7 +96,8 @@ class KeptArchives:
         """Return the file of *package*, fetched from where it comes from; see `Fetcher.fetch`."""
         path, _, _ = self._place(package)
         self._sweep()
-        self._fetcher.fetch(package.url, package.digest, path, advanced, trusted=trusted)
+        fetcher = self._channels if isinstance(package, CondaPackage) else self._fetcher
+        fetcher.fetch(package.url, package.digest, path, advanced, trusted=trusted)
         return path
 
     def pinned(self, url: str, filename: str) -> str:

@@ -18,8 +18,13 @@ _SHOWN_VERSIONS = 8
 
 # What a message of py-rattler says of a channel, in our words, and what to do; the first that matches counts.
 _NETWORK = "check the address and the network, and HTTPS_PROXY where there is a proxy"
+# `redact` would take an example of a URL with credentials for one.
+_CREDENTIALS = (
+    "give its credentials, which are a user and a password or a token: in its URL, in METAFLOW_CONDA_SRCS_AUTH_INFO, "
+    "in .netrc, or where conda's or rattler's programs keep them"
+)
 _FAULTS = (
-    (r"\((401|403|407) ", "refuses access", "give its credentials: https://user:password@host/channel or a token"),
+    (r"\((401|403|407) ", "refuses access", _CREDENTIALS),
     (
         r"could not find subdir",
         "is not a conda channel, or has gone",

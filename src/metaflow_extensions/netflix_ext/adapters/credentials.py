@@ -22,8 +22,8 @@ class Credentials:
 
     def __init__(self, secrets: Mapping[str, str], own: IndexSettings, environ: Mapping[str, str] | None) -> None:
         self.sources = dict(secrets)
-        # Those that conda's and rattler's programs keep are for channels, and for files from there.
-        self.files: dict[str, str] = {}
+        # With those that conda's and rattler's programs keep.
+        self.channels: dict[str, str] = {}
         self._own = own
         self._environ = environ
         self._unlocked = False
@@ -48,7 +48,7 @@ class Credentials:
             from .keyring_program import opened
 
             self.sources.update(opened(self.sources.values()))
-        self.files.update({**stored(), **self.sources})
+        self.channels.update({**stored(), **self.sources})
 
     @cached_property
     def indexes(self) -> IndexSettings:

@@ -279,8 +279,8 @@ def _refusal(refused: re.Match[str], text: str) -> SourceError:
     status = "403 Forbidden" if refused.group(2) else "401 Unauthorized"
     return SourceError(
         f"the index {redact(refused.group(1))} answers {status}; so: {text}",
-        "check the URL of the index, and give its credentials: METAFLOW_CONDA_SRCS_AUTH_INFO, .netrc, or the URL that "
-        "names it in a setting (https://user:password@...)",
+        "check the URL of the index, and give its credentials: in that URL, in METAFLOW_CONDA_SRCS_AUTH_INFO, in "
+        ".netrc or by keyring",
     )
 
 

@@ -149,7 +149,7 @@ class Wiring:
         if self.settings.resolver == "rattler":
             from ..adapters.conda import RattlerSolver
 
-            return RattlerSolver(self._worker, channel_alias=alias, secrets=self._credentials.files)
+            return RattlerSolver(self._worker, channel_alias=alias, secrets=self._credentials.channels)
         from ..adapters.conda_dry_run import ProgramSolver
         from ..adapters.http import HttpFetcher
 
@@ -157,7 +157,7 @@ class Wiring:
             lambda: self._program(self.settings.resolver),
             self._worker,
             self.settings.envs_root / _PROGRAMS,
-            hash_of=HttpFetcher(self._credentials.files).hash_of,
+            hash_of=HttpFetcher(self._credentials.channels).hash_of,
             channel_alias=alias,
             secrets=self._credentials.sources,
         )
@@ -189,8 +189,8 @@ class Wiring:
         from ..adapters.http import HttpFetcher
 
         self._credentials.unlock()
-        fetcher = HttpFetcher(self._credentials.files)
-        return KeptArchives(self.settings.envs_root / ".fetched", self.catalog.stores, fetcher)
+        wheels, channels = HttpFetcher(self._credentials.sources), HttpFetcher(self._credentials.channels)
+        return KeptArchives(self.settings.envs_root / ".fetched", self.catalog.stores, wheels, channels)
 
     def tools(self, store: Store, arch: str, report: Reporter) -> list[dict[str, str]]:
         """Return what a container for *arch* needs, which *store* has from now on: see `toolbox.Toolbox.publish`."""
@@ -259,7 +259,7 @@ class Wiring:
         if name == "rattler":
             from ..adapters.prefix import RattlerInstaller
 
-            return RattlerInstaller(self._worker, secrets=self._credentials.files)
+            return RattlerInstaller(self._worker, secrets=self._credentials.channels)
         from ..adapters.conda_install import ProgramInstaller
 
         return ProgramInstaller(lambda: self._program(name), self.archives, self.settings.envs_root / _PROGRAMS)
