@@ -14,11 +14,14 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import quote_plus, urlsplit
 
+import boto3
 import pytest
 
-from tests.channel import Rule, Server, serve
-from tests.project import Project, project_at
+from tests.channel import Rule, Server, ensure, serve
+from tests.project import FLOWS, Project, project_at, somebody, store_python
 from tests.refusal import ONE, check_refusal
+from tests.remote.replay import deploy
+from tests.servers import StoreServer
 from tests.settled import settled
 
 pytestmark = pytest.mark.slow
@@ -201,6 +204,43 @@ def test_credentials_are_used_and_written_nowhere(closed: Project, private: Serv
         settled(prefix)
     assert list((tmp_path / "store" / "packages").glob("*/*"))
     assert holders(tmp_path, (SECRET, BASIC)) == []
+
+
+def test_a_workflow_holds_no_credentials(
+    tmp_path: Path, s3_server: StoreServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is deployed, stored and packaged for containers names the sources, and has nothing that opens them."""
+    with serve(ensure("stores")) as running:
+        running.rules.append(Rule("", require_token=BASIC, headers=(("WWW-Authenticate", "Basic"),)))
+        ada = somebody(tmp_path / "ada", running, s3_server)
+        host = urlsplit(running.url).netloc
+        ada.variables.update(
+            METAFLOW_CONDA_CHANNELS=with_secret(running.channel),
+            METAFLOW_CONDA_CHANNEL_ALIAS=with_secret(running.url),
+            METAFLOW_CONDA_DEFAULT_PYPI_SOURCE=with_secret(running.simple),
+            METAFLOW_CONDA_SRCS_AUTH_INFO=json.dumps({host: ["user", SECRET]}),
+            NEWEST=store_python(),
+        )
+        workflow = deploy(ada, FLOWS / "remote_env.py", "--environment=conda")
+
+    text = json.dumps(workflow.document)
+    assert running.channel in text
+    assert "METAFLOW_CONDA_SRCS_AUTH_INFO" not in text
+    assert not [secret for secret in (SECRET, BASIC) if secret in text]
+    assert holders(ada.root, (SECRET, BASIC)) == []
+    s3_server.use(monkeypatch)
+    bucket, _, prefix = ada.variables["METAFLOW_DATASTORE_SYSROOT_S3"].removeprefix("s3://").partition("/")
+    client = boto3.client("s3", endpoint_url=s3_server.variables["METAFLOW_S3_ENDPOINT_URL"])
+    pages = client.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix=prefix)
+    stored = [entry["Key"] for page in pages for entry in page["Contents"]]
+    assert any(key.endswith("/env") for key in stored)
+    kept = tmp_path / "kept"
+    for number, key in enumerate(stored):
+        if not key.endswith((".conda", ".whl")):
+            kept.mkdir(exist_ok=True)
+            client.download_file(bucket, key, str(kept / str(number)))
+    assert not [key for key in stored if SECRET in key]
+    assert holders(kept, (SECRET, BASIC)) == []
 
 
 @pytest.mark.parametrize("kind", ["channel", "index"])
