@@ -29,6 +29,7 @@ MORE: Mapping[str, frozenset[str]] = {
     "host/delegate.py": frozenset({"adapters"}),
     "host/flow_api.py": frozenset({"adapters"}),
     "host/container.py": frozenset({"adapters"}),
+    "host/container_parts.py": frozenset({"adapters"}),
     "host/delivery.py": frozenset({"adapters"}),
     "host/stage.py": frozenset({"adapters"}),
     "host/installer.py": frozenset({"adapters"}),

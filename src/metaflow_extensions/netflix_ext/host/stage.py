@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from ..engine import create as creation
 from ..engine.events import Reporter
 from ..engine.resolved import ResolvedEnvironment
+from .container_parts import ContainerParts
 from .delivery import Additions
-from .wiring import ContainerParts
 
 if TYPE_CHECKING:
     from ..adapters.worker import Worker

@@ -28,8 +28,7 @@ from ..engine.history import MANIFEST, ManifestFile
 from ..engine.index_settings import IndexSettings
 from ..engine.options import PypiOptions
 from ..engine.origin import settled
-from ..engine.package import CondaPackage, PypiPackage
-from ..engine.ports import CondaInstaller, CondaSolver, PypiSolver, Store, WheelInstaller
+from ..engine.ports import CondaInstaller, CondaSolver, PypiSolver, Store
 from ..engine.renamed import renamed
 from ..engine.request import DEFAULT_INDEX
 from ..engine.resolve import Resolver
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from ..adapters.conda_program import CondaProgram
     from ..adapters.jupyter import Kernels
     from ..adapters.worker import Worker
-    from .delivery import Additions
 
 # What executables keep for us, below the folder of prefixes.
 _PROGRAMS = ".programs"
@@ -317,64 +315,3 @@ def pypi_names() -> Mapping[str, str]:
     from metaflow_netflixext_names import PYPI_NAMES
 
     return PYPI_NAMES
-
-
-class ContainerParts:
-    """What creates prefixes below *root* in a container, by *worker*, uv in *tools* and the cache *packages*.
-
-    *headers* has, by URL, those that open it; it may still be filled when this is constructed.
-    """
-
-    def __init__(
-        self, worker: Worker, tools: Path, root: Path, packages: Path, headers: Mapping[str, Mapping[str, str]]
-    ) -> None:
-        from ..adapters.activation import ShellActivator
-        from ..adapters.prefix import RattlerInstaller
-        from ..adapters.site import UvInstaller
-
-        self._wheels = UvInstaller(program=str(tools / "bin" / "uv"))
-        self._conda = RattlerInstaller(worker, packages=packages, validation="skip", checked=True, headers=headers)
-        self._prefixes = PrefixFolder(root)
-        self._activator = ShellActivator()
-
-    def creator(self, additions: Additions) -> Creator:
-        """Return what creates a prefix that is given *additions* after its conda packages."""
-        return Creator(
-            prefixes=self._prefixes,
-            conda=self._conda,
-            wheels=_AddedWheels(self._wheels, additions),
-            archives=_NoFiles(),
-            activator=self._activator,
-            byte_code=additions,
-            machine=LocalMachine(os.environ),
-        )
-
-
-class _NoFiles:
-    """No files of packages: what there are have URLs of this machine already."""
-
-    def here(self, package: CondaPackage | PypiPackage) -> None:
-        """Return None."""
-
-    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> None:
-        """Return None."""
-
-
-class _AddedWheels:
-    """Puts the wheels of *additions* in place, when they are there, by *wheels*."""
-
-    def __init__(self, wheels: WheelInstaller, additions: Additions) -> None:
-        self._wheels = wheels
-        self._additions = additions
-
-    def install(
-        self,
-        packages: tuple[PypiPackage, ...],  # noqa: ARG002 - the same, not yet on this machine
-        stage: Path,
-        final: Path,
-        report: Reporter,
-        *,
-        trusted: Sequence[str] = (),
-    ) -> None:
-        """See `ports.WheelInstaller.install`."""
-        self._wheels.install(self._additions.wheels(), stage, final, report, trusted=trusted)
