@@ -17,6 +17,7 @@ from metaflow_extensions.netflix_ext.engine.resolve import Resolver, resolve
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from tests.fakes import PYTHON, FakeCondaSolver, FakePypiSolver, conda_package, wheel
 
+THREADED = replace(PYTHON, version="3.13.2", build="h_0_cp313t")
 NUMPY = conda_package("numpy", "1.26.4", depends=("python >=3.11",))
 REQUESTS = conda_package("requests", "2.31.0", noarch="python")
 ZLIB = conda_package("zlib", "1.3")
@@ -282,3 +283,19 @@ def test_clone_takes_requirements() -> None:
     assert [str(package) for package in there.spec.virtual] == ["__cuda=12.4=0", "__glibc=2.31=0"]
     assert [str(package) for package in mac.spec.virtual] == ["__cuda=12.4=0"]
     assert [str(item) for item in there.spec.conda] == ["numpy"]
+
+
+@pytest.mark.parametrize(("python", "fits"), [("3.13t", True), ("3.13", True), ("3.12t", False), ("3.13.1t", False)])
+def test_a_python_without_a_global_lock_is_told_from_another(python: str, fits: bool) -> None:
+    """It is what is asked for by a ``t`` and without one; the usual build is not what a ``t`` asks for."""
+    free = base({"python": "3.13.*t", "conda": ["numpy"], "channels": ["own"]}, conda=(THREADED, NUMPY, REQUESTS))
+    usual = replace(free, conda=(replace(THREADED, build="h_0_cp313"), NUMPY, REQUESTS))
+    words = {"python": python, "packages": {"zlib": ""}}
+    if fits:
+        assert extend(free, ask_of("conda", words), AROUND, NAMES) is not None
+    else:
+        with pytest.raises(InputError, match="is asked for, and the environment to extend has"):
+            extend(free, ask_of("conda", words), AROUND, NAMES)
+    if python.endswith("t"):
+        with pytest.raises(InputError, match="is asked for, and the environment to extend has"):
+            extend(usual, ask_of("conda", words), AROUND, NAMES)

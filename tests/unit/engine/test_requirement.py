@@ -7,7 +7,12 @@ import random
 import pytest
 
 from metaflow_extensions.netflix_ext.engine.errors import InputError
-from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement, PypiRequirement, python_constraint
+from metaflow_extensions.netflix_ext.engine.requirement import (
+    CondaRequirement,
+    PypiRequirement,
+    python_constraint,
+    python_requirement,
+)
 
 CONDA_VERSIONS = [
     ("", ""),
@@ -285,8 +290,26 @@ def test_python_versions(text: str, constraint: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "constraint", "asked"),
+    [
+        ("3.13t", "3.13.*t", "python 3.13.* *_cp313t"),
+        ("=3.13t", "3.13.*t", "python 3.13.* *_cp313t"),
+        ("3.13.*t", "3.13.*t", "python 3.13.* *_cp313t"),
+        ("==3.14.0t", "==3.14.0t", "python ==3.14.0 *_cp314t"),
+        ("3.13", "3.13.*", "python 3.13.*"),
+        (">=3.9,<3.12", "<3.12,>=3.9", "python <3.12,>=3.9"),
+    ],
+)
+def test_a_python_without_a_global_lock(text: str, constraint: str, asked: str) -> None:
+    """A ``t`` after a version asks for that build, which conda tells by its name; the normal form is read as itself."""
+    assert constraint == python_constraint(text) == python_constraint(constraint)
+    assert asked == str(python_requirement(constraint))
+
+
+@pytest.mark.parametrize(
     "value",
     [
+        *("3t", "t", ">=3.13t", "3.13tt", "3.13t,<4"),
         *(3.1, 3, True, None, b"3.10", "", " ", "abc", "3.x", "3.10.x", "3.10.1_2", "v3.10", "py310", "python3.10"),
         *("3.10.", "3.10-3.12", "^3.10", "===3.10", "3.10=0_cpython", "3.10 0_cpython", "==", "!=*"),
     ],

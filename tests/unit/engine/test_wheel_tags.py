@@ -94,6 +94,8 @@ def test_a_newer_mac_does_not_fit_an_older_target() -> None:
         ("3.7.16", "p-1-cp37-cp37m-manylinux1_x86_64.whl", "p-1-cp37-cp37-manylinux1_x86_64.whl"),
         ("3.8", "p-1-cp38-cp38-manylinux1_x86_64.whl", "p-1-cp38-cp38m-manylinux1_x86_64.whl"),
         ("3.13.0", "p-1-cp313-cp313-manylinux1_x86_64.whl", "p-1-cp313-cp313t-manylinux1_x86_64.whl"),
+        ("3.13.2t", "p-1-cp313-cp313t-manylinux1_x86_64.whl", "p-1-cp313-cp313-manylinux1_x86_64.whl"),
+        ("3.13.2t", "p-1-cp313-none-any.whl", "p-1-cp313-abi3-manylinux1_x86_64.whl"),
         ("3.14.0rc1", "p-1-cp314-cp314-manylinux1_x86_64.whl", "p-1-cp315-cp315-manylinux1_x86_64.whl"),
         ("3.11.7", "p-1-py2.py3-none-any.whl", "p-1-py2-none-any.whl"),
     ],

@@ -20,15 +20,15 @@ from ..engine.errors import ResolveError, ToolError
 from ..engine.package import PypiPackage
 from ..engine.platform import VirtualPackage, check_arch
 from ..engine.ports import Builds, PypiRequest
-from ..engine.requirement import PypiRequirement
+from ..engine.requirement import FREE_THREADED, PypiRequirement
 from ..engine.secret import has_credentials, strip_credentials
 from ..engine.torch import backend_for
-from ..engine.wheel_tags import number_pair
+from ..engine.wheel_tags import number_pair, plain_version
 from . import uv_indexes
 from .linked import NOT_HERE, linked
 from .process import Finished
 from .pylock import Unbuilt, annotated, packages_of, parsed, unlisted
-from .stubs import distribution_version, stub_wheel
+from .stubs import distribution_version, free_threaded_python, stub_wheel
 from .uv_program import (
     Asked,
     building,
@@ -217,6 +217,9 @@ class UvSolver:
                 file = Path(scratch, "pyproject.toml")
                 file.write_text(uv_indexes.project(call.request, alone), encoding="utf-8")
                 arguments = [*arguments[:2], str(file), *arguments[2:]]
+            if call.prefix is None and call.request.python.endswith(FREE_THREADED):
+                program = str(free_threaded_python(Path(scratch)))
+                arguments = [program if word == sys.executable else word for word in arguments]
             around = {**(building(call.prefix) if call.prefix is not None else {}), **call.environment}
             return run_uv(self._uv(), arguments, environment=around, text="".join(f"{line}\n" for line in lines))
 
@@ -308,7 +311,7 @@ def compile_arguments(request: PypiRequest, prefix: Prefix | None = None) -> lis
     return [
         *("pip", "compile", "-", "--no-header", *(() if prefix is not None else ("--no-build",))),
         *("--python", str(prefix.python) if prefix is not None else sys.executable),
-        *("--python-version", request.python),
+        *("--python-version", plain_version(request.python)),
         *("--python-platform", uv_platform(request.arch, request.virtual)),
         *(("--prerelease", "allow") if options.pre else ()),
         *(("--no-index",) if options.no_index else ()),

@@ -5,11 +5,34 @@ from __future__ import annotations
 import io
 import os
 import re
+import sys
 import tempfile
 import zipfile
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
+
+
+def free_threaded_python(folder: Path) -> Path:
+    """Write a program into *folder* that tells uv of a Python without a global lock: this one, but for that.
+
+    uv takes an ABI from the interpreter that it is given alone, and asks it by ``-c``.
+    """
+    code = folder / "free_threaded.py"
+    code.write_text(_FREE_THREADED, encoding="utf-8")
+    program = folder / "python"
+    program.write_text(f"#!/bin/sh\nexec '{sys.executable}' '{code}' \"$@\"\n", encoding="utf-8")
+    program.chmod(0o755)
+    return program
+
+
+_FREE_THREADED = """
+import sys, sysconfig
+get = sysconfig.get_config_var
+sysconfig.get_config_var = lambda name: 1 if name == "Py_GIL_DISABLED" else get(name)
+sys.path.pop(0)
+exec(sys.argv[sys.argv.index("-c") + 1])
+"""
 
 
 def distribution_version(text: str) -> str:

@@ -15,10 +15,11 @@ from .errors import InputError
 from .package import CondaPackage
 from .platform import VirtualPackage, satisfies
 from .request import Extension, Request, Surroundings, clean_conda, clean_pypi, options_for, sources, virtual_for
-from .requirement import CondaRequirement, PypiRequirement
-from .resolve import distributions
+from .requirement import FREE_THREADED, CondaRequirement, PypiRequirement
+from .resolve import distributions, python_of
 from .resolved import ResolvedEnvironment
 from .spec import PYPI_ONLY, EnvSpec
+from .wheel_tags import plain_version
 
 _SIMPLE = re.compile(r"(?:(?:>=|<=|==|!=|>|<)\d+(?:\.\d+)*|(?:==|!=)?\d+(?:\.\d+)*\.\*)(?:[,|](?!$)|$)")
 _NUMBERS = re.compile(r"\d+(?:\.\d+)*")
@@ -102,7 +103,7 @@ def _virtual(base: ResolvedEnvironment) -> tuple[VirtualPackage, ...]:
 
 
 def _check_python(base: ResolvedEnvironment, python: str | None) -> None:
-    if python is not None and not _python_fits(base.python_version, python):
+    if python is not None and not _python_fits(python_of(base.conda), python):
         raise InputError(
             f"Python {python} is asked for, and the environment to extend has {base.python_version}",
             "leave the version of Python out, or resolve an environment of its own",
@@ -111,6 +112,9 @@ def _check_python(base: ResolvedEnvironment, python: str | None) -> None:
 
 def _python_fits(version: str, constraint: str) -> bool:
     """Tell whether *version* meets *constraint*, in the form of `requirement.python_constraint`."""
+    if constraint.endswith(FREE_THREADED):
+        return version.endswith(FREE_THREADED) and _python_fits(plain_version(version), plain_version(constraint))
+    version = plain_version(version)
     groups = [
         [part if part[0] in "<>=!~" else f"=={part}" for part in text.split(",")] for text in constraint.split("|")
     ]

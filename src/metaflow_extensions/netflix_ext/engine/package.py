@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, TypeVar
 
@@ -75,6 +77,11 @@ class PypiPackage:
 
 _Package = TypeVar("_Package", CondaPackage, PypiPackage)
 _TYPES = {"str": str, "int": int, "tuple[str, ...]": list}
+
+
+def is_free_threaded(packages: Iterable[CondaPackage]) -> bool:
+    """Tell whether the Python among *packages* has no global lock (PEP 703): its build names the ABI, ``cp313t``."""
+    return any(re.search(r"cp3\d+t\b", item.build) for item in packages if item.name in ("python", "python_abi"))
 
 
 def package_to_dict(package: CondaPackage | PypiPackage) -> dict[str, Any]:

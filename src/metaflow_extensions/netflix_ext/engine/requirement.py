@@ -195,8 +195,26 @@ def _check_text(name: object, version: object, world: str) -> None:
         )
 
 
+FREE_THREADED = "t"
+
+
+def python_requirement(constraint: str) -> CondaRequirement:
+    """Return the conda package that *constraint*, in the form of `python_constraint`, asks for.
+
+    Builds without a global lock are told by the ABI in their name, as conda-forge and others have it.
+    """
+    if not constraint.endswith(FREE_THREADED):
+        return CondaRequirement("python", constraint)
+    version = constraint[: -len(FREE_THREADED)]
+    minor = "".join(re.findall(r"\d+", version)[:2])
+    return CondaRequirement("python", version, f"*_cp{minor}{FREE_THREADED}")
+
+
 def python_constraint(value: object) -> str:
-    """Read ``python=``: ``3.10`` means any 3.10, three parts mean exactly that, constraints stay."""
+    """Read ``python=``: ``3.10`` means any 3.10, three parts mean exactly that, constraints stay.
+
+    A ``t`` after a version asks for the build without a global lock (PEP 703): ``3.13t``.
+    """
     if isinstance(value, (int, float)) and not isinstance(value, bool):
         raise InputError(
             f"python={value!r} is a number, and a number cannot tell 3.1 from 3.10",
@@ -204,6 +222,9 @@ def python_constraint(value: object) -> str:
         )
     if not isinstance(value, str) or not value.strip():
         raise InputError(f"python={value!r} is not a version", "write for example python='3.11'")
+    threaded = re.fullmatch(r"=*\s*(\d+\.\d+(?:\.\d+)?)(\.\*)?t", value.strip())
+    if threaded:
+        return f"{_python_part(f'=={threaded[1]}{threaded[2] or str()}')}{FREE_THREADED}"
     constraint, build = _conda_version("python", value.strip())
     if build:
         raise InputError(f"python='{value}' names a build", "write a version or constraints alone")

@@ -15,11 +15,11 @@ from .build import Builder, Builds
 from .errors import ExtensionError, InputError, ResolveError, unwritable
 from .events import Reporter
 from .options import PypiOptions
-from .package import CondaPackage, PypiPackage
+from .package import CondaPackage, PypiPackage, is_free_threaded
 from .platform import VirtualPackage, virtual_packages
 from .ports import CondaRequest, CondaSolver, PypiRequest, PypiSolver
 from .request import Request
-from .requirement import CondaRequirement
+from .requirement import FREE_THREADED, CondaRequirement, python_requirement
 from .resolved import ResolvedEnvironment
 
 _WORKERS = 8
@@ -88,8 +88,8 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
     spec, extension = request.spec, request.extension
     virtual = virtual_packages(request.arch, spec.virtual)
     conda = _conda(request, virtual, resolver)
-    python = next((package.version for package in conda if package.name == "python"), None)
-    if python is None:
+    python = python_of(conda)
+    if not python:
         raise ResolveError("the channels gave no Python", "ask for a version that one of the channels has")
     wheels = extension.base.pypi if extension is not None else ()
     provided = _provided(conda, resolver.pypi_names())
@@ -125,6 +125,13 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
     )
 
 
+def python_of(packages: Iterable[CondaPackage]) -> str:
+    """Return the version of Python among *packages*, with a ``t`` where it has no global lock; empty for none."""
+    there = tuple(packages)
+    version = next((package.version for package in there if package.name == "python"), "")
+    return f"{version}{FREE_THREADED}" if version and is_free_threaded(there) else version
+
+
 def _builds(
     request: Request,
     virtual: tuple[VirtualPackage, ...],
@@ -150,11 +157,12 @@ def _builds(
 
     def here() -> ResolvedEnvironment:
         """Solve Python and what stands beside it for this machine: builds run here, whatever they are for."""
-        python = next(package.version for package in conda if package.name == "python")
+        python = python_of(conda)
+        free = FREE_THREADED if python.endswith(FREE_THREADED) else ""
         minor = ".".join(python.split(".")[:2])
         machine = virtual_packages(builder.arch, ())
         question = CondaRequest(
-            requirements=(CondaRequirement("python", f"{minor}.*"), *request.spec.conda_only),
+            requirements=(python_requirement(f"{minor}.*{free}"), *request.spec.conda_only),
             channels=request.spec.channels,
             arch=builder.arch,
             virtual=machine,
@@ -168,7 +176,7 @@ def _conda(request: Request, virtual: tuple[VirtualPackage, ...], resolver: Reso
     """Solve what comes from channels; of an environment that is extended, every package comes back as it is there."""
     spec, extension = request.spec, request.extension
     question = CondaRequest(
-        requirements=(CondaRequirement("python", spec.python), *spec.conda, *spec.conda_only),
+        requirements=(python_requirement(spec.python), *spec.conda, *spec.conda_only),
         channels=spec.channels,
         arch=request.arch,
         virtual=virtual,

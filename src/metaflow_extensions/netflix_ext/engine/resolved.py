@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from .errors import SchemaError, StoreError
 from .identity import EnvID, full_id
-from .package import CondaPackage, PypiPackage, package_from_dict, package_to_dict
+from .package import CondaPackage, PypiPackage, is_free_threaded, package_from_dict, package_to_dict
 
 SCHEMA = 2
 # What ``provenance`` says, as its ``schema``, of an environment that 1.x has resolved.
@@ -74,8 +73,8 @@ class ResolvedEnvironment:
     def cache_tag(self) -> str:
         """What Python calls byte code for this environment; empty where that is not known."""
         parts = self.python_version.split(".")
-        free = any(re.search(r"cp3\d+t\b", item.build) for item in self.conda if item.name in ("python", "python_abi"))
-        return f"cpython-{''.join(parts[:2])}{'t' if free else ''}" if len(parts) > 1 else ""
+        free = "t" if is_free_threaded(self.conda) else ""
+        return f"cpython-{''.join(parts[:2])}{free}" if len(parts) > 1 else ""
 
     @property
     def size(self) -> int:

@@ -13,6 +13,7 @@ from packaging.version import InvalidVersion, Version
 
 from .errors import InputError
 from .platform import VirtualPackage, check_arch, version_of
+from .requirement import FREE_THREADED
 
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "osx-64": "x86_64", "osx-arm64": "arm64"}
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
@@ -20,13 +21,15 @@ _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
 def target_tags(python: str, arch: str, virtual: Iterable[VirtualPackage]) -> tuple[Tag, ...]:
-    """Return the tags that fit *python* (``3.11.7``) on *arch*, the best first.
+    """Return the tags that fit *python* (``3.11.7``, without a global lock ``3.13.2t``) on *arch*, the best first.
 
     ``__glibc`` and ``__osx`` in *virtual* bound the platform tags. Raises InputError for what is no target.
     """
     version = python_version(python)
     digits = f"{version[0]}{version[1]}"
     abi = f"cp{digits}m" if version < (3, 8) else f"cp{digits}"
+    if python.endswith(FREE_THREADED):
+        abi += FREE_THREADED
     platforms = _platforms(arch, tuple(virtual))
     exact = cpython_tags(python_version=version, abis=[abi], platforms=platforms)
     return tuple(dict.fromkeys([*exact, *compatible_tags(version, f"cp{digits}", platforms)]))
@@ -37,24 +40,29 @@ def marker_environment(python: str, arch: str) -> dict[str, str]:
     mac = check_arch(arch).startswith("osx")
     return {
         "implementation_name": "cpython",
-        "implementation_version": python,
+        "implementation_version": plain_version(python),
         "os_name": "posix",
         "platform_machine": _MACHINES[arch],
         "platform_python_implementation": "CPython",
         "platform_release": "",
         "platform_system": "Darwin" if mac else "Linux",
         "platform_version": "",
-        "python_full_version": python,
+        "python_full_version": plain_version(python),
         "python_version": ".".join(str(part) for part in python_version(python)),
         "sys_platform": "darwin" if mac else "linux",
         "extra": "",
     }
 
 
+def plain_version(python: str) -> str:
+    """Return a version of Python without the ``t`` of a build without a global lock."""
+    return python.removesuffix(FREE_THREADED)
+
+
 def python_version(python: str) -> tuple[int, int]:
     """Return the major and the minor of a Python version. Raises InputError where it is none."""
     try:
-        release = Version(python).release
+        release = Version(plain_version(python)).release
         return release[0], release[1]
     except (InvalidVersion, IndexError):
         raise InputError(f"'{python}' is no exact version of Python", "give at least two numbers: '3.11'") from None
