@@ -39,7 +39,7 @@ PLACES: Mapping[str, tuple[str, ...]] = {
     "metaflow": ("host/", "plugins/", "cmd/", "config/", "toplevel/"),
     "rattler": ("adapters/",),
     "uv": ("adapters/",),
-    "ruamel": ("engine/environment_yml.py",),
+    "ruamel": ("engine/environment_yml.py", "engine/condarc.py"),
     "subprocess": ("adapters/process.py",),
 }
 

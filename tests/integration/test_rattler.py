@@ -27,6 +27,7 @@ from metaflow_extensions.netflix_ext.adapters import process
 from metaflow_extensions.netflix_ext.adapters.conda import RattlerSolver
 from metaflow_extensions.netflix_ext.adapters.prefix import DOWNLOAD, LINK, RattlerInstaller, Validation
 from metaflow_extensions.netflix_ext.adapters.worker import Worker
+from metaflow_extensions.netflix_ext.engine.channel_settings import ChannelSettings
 from metaflow_extensions.netflix_ext.engine.errors import (
     CreateError,
     ExtensionError,
@@ -134,7 +135,9 @@ def test_channels_are_folders_urls_and_names(
         "relative": "./first",
     }[how]
 
-    packages = RattlerSolver(worker, channel_alias=server.url).solve(asking("alpha", channels=(channel,)))
+    packages = RattlerSolver(worker, settings=ChannelSettings(alias=server.url)).solve(
+        asking("alpha", channels=(channel,))
+    )
 
     assert names(packages) == ["beta 1.0", "alpha 2.0"]
     base = f"{server.url}/first" if how in ("http", "name") else (root / "first").as_uri()

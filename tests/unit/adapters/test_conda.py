@@ -12,6 +12,7 @@ import pytest
 
 from metaflow_extensions.netflix_ext.adapters.conda import RattlerSolver, package_of
 from metaflow_extensions.netflix_ext.adapters.worker import Worker, WorkerError
+from metaflow_extensions.netflix_ext.engine.channel_settings import ChannelSettings
 from metaflow_extensions.netflix_ext.engine.errors import (
     ExtensionError,
     InputError,
@@ -147,7 +148,7 @@ def test_secrets_travel_apart_from_channels(tmp_path: Path) -> None:
     """Channels are named without credentials, also those a user wrote into one, and secrets are read when asked."""
     secrets: dict[str, str] = {}
     worker = Canned(solve=[])
-    solver = RattlerSolver(worker, channel_alias=str(tmp_path), secrets=secrets)
+    solver = RattlerSolver(worker, settings=ChannelSettings(alias=str(tmp_path)), secrets=secrets)
     secrets["https://a/x"] = "https://me:S1@a/x"
 
     solver.solve(asking("e", channels=("https://a/x", "https://you:S2@b/y", "~/c", "d")))

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from metaflow_extensions.netflix_ext import host
+from metaflow_extensions.netflix_ext.engine.channel_settings import DEFAULT_CHANNELS, DEFAULTS, ChannelSettings
+from metaflow_extensions.netflix_ext.engine.condarc import Known
 from metaflow_extensions.netflix_ext.engine.errors import SettingError
 from metaflow_extensions.netflix_ext.engine.obtain import Trust
 from metaflow_extensions.netflix_ext.engine.platform import ARCHES, VirtualPackage
@@ -20,6 +22,12 @@ GLIBC = {"linux-64": (VirtualPackage("__glibc", "2.31"),)}
 DEFAULT_GPU = {arch: (VirtualPackage("__cuda", "12.4"),) for arch in ARCHES if arch.startswith("linux")}
 FOLDERS = {"packages": "packages", "envs": "envs"}
 
+
+def alias(url: str | None) -> ChannelSettings:
+    """Return what is said of channels where nothing but their alias is."""
+    return ChannelSettings(alias=url, named={DEFAULTS: DEFAULT_CHANNELS})
+
+
 # variable, good value, the field it sets, what it sets it to, its default
 BY_HOST = {"https://a.example": "https://u:p%40@a.example", "http://a.example": "http://u:p%40@a.example"}
 GOOD: list[tuple[str, Any, str, object, object]] = [
@@ -27,7 +35,8 @@ GOOD: list[tuple[str, Any, str, object, object]] = [
     ("CONDA_CHANNELS", '["a", "b"]', "channels", ("a", "b"), ("conda-forge",)),
     ("CONDA_CHANNELS", ["a", "b"], "channels", ("a", "b"), ("conda-forge",)),
     ("CONDA_CHANNELS", "  ", "channels", ("conda-forge",), ("conda-forge",)),
-    ("CONDA_CHANNEL_ALIAS", "https://a.example/", "channel_alias", "https://a.example", None),
+    ("CONDA_CHANNEL_ALIAS", "https://a.example/", "channel_settings", alias("https://a.example"), alias(None)),
+    ("CONDA_CHANNEL_SETTINGS", "none", "package_folders", (), ()),
     ("CONDA_ENVS_ROOT", "/some/where", "envs_root", Path("/some/where"), None),
     ("CONDA_LOCALROOT", "/some/where", "local_root", Path("/some/where"), None),
     ("CONDA_S3ROOT", "s3://b/a/base/", "roots", {"s3": "s3://b/a/base"}, {}),
@@ -63,6 +72,7 @@ BAD: list[tuple[str, Any]] = [
     ("CONDA_CHANNELS", '["a", 3]'),
     ("CONDA_CHANNELS", '["a"'),
     ("CONDA_CHANNEL_ALIAS", "a.example"),
+    ("CONDA_CHANNEL_SETTINGS", "some"),
     ("CONDA_ENVS_ROOT", "relative/folder"),
     ("CONDA_LOCALROOT", "relative/folder"),
     *(
@@ -190,6 +200,46 @@ def test_conda_s_own_channels_are_a_second_choice() -> None:
     assert settings(environ, CONDA_CHANNELS="ours").channels == ("ours",)
 
 
+def test_what_others_say_of_channels_counts_after_ours() -> None:
+    """Our variables go over conda's settings; of these, all that is said of channels is taken, credentials apart."""
+    others = {
+        "channels": Known(("mine", "https://u:s3cret@d.example/ch"), "a file"),
+        "channel_alias": Known("https://alias.example", "a file"),
+        "custom_channels": Known({"mine": "https://u:s3cret@e.example/conda"}, "a file"),
+        "custom_multichannels": Known({"both": ("mine", "other")}, "a file"),
+        "mirrored_channels": Known({"other": ("https://mirror.example/other/",)}, "a file"),
+        "channel_priority": Known("disabled", "a file"),
+        "ssl_verify": Known("/some/ca.pem", "a file"),
+        "proxy_servers": Known({"https": "http://proxy.example"}, "a file"),
+        "envs_dirs": Known(("/dev/null/nowhere", str(CONFIG.parent)), "a file"),
+        "pkgs_dirs": Known(("/some/pkgs",), "a file"),
+    }
+    values = dict.fromkeys(NAMES)
+
+    found = read(values, {}, others)
+    channels = found.channel_settings
+    ours = read({**values, "CONDA_CHANNELS": "ours", "CONDA_ENVS_ROOT": "/ours"}, {}, others)
+    alone = read({**values, "CONDA_CHANNEL_SETTINGS": "none"}, {}, others)
+
+    assert found.channels == ("mine", "https://d.example/ch")
+    assert channels.places("mine") == ("https://e.example/conda/mine",)
+    assert channels.places("both") == ("https://e.example/conda/mine", "other")
+    assert channels.places("mine/label/dev") == ("https://e.example/conda/mine/label/dev",)
+    assert channels.places("defaults") == DEFAULT_CHANNELS
+    assert channels.places("https://f.example/ch") == ("https://f.example/ch",)
+    assert channels.mirrors == {"https://alias.example/other": "https://mirror.example/other"}
+    assert (channels.priority, channels.certificates) == ("disabled", "/some/ca.pem")
+    assert channels.variables({}) == {"HTTPS_PROXY": "http://proxy.example", "SSL_CERT_FILE": "/some/ca.pem"}
+    assert channels.variables({"https_proxy": "mine", "REQUESTS_CA_BUNDLE": "mine"}) == {}
+    assert found.envs_root == CONFIG.parent, "the first that may be written to"
+    assert found.package_folders == (Path("/some/pkgs"),)
+    assert set(found.secrets) == {"https://d.example/ch", "https://e.example/conda/mine"}
+    assert "s3cret" not in repr(channels)
+    assert (ours.channels, ours.envs_root) == (("ours",), Path("/ours"))
+    assert alone.channels == ("conda-forge",)
+    assert alone.channel_settings == alias(None)
+
+
 def test_credentials_are_kept_apart() -> None:
     """URLs are held clean; one mapping alone knows the credentials, by the clean URL."""
     found = settings(
@@ -199,7 +249,7 @@ def test_credentials_are_kept_apart() -> None:
     )
 
     assert found.channels == ("https://a.example/ch", "https://a.example/b")
-    assert (found.channel_alias, found.index) == ("https://b.example", "https://c.example/simple")
+    assert (found.channel_settings.alias, found.index) == ("https://b.example", "https://c.example/simple")
     assert found.secrets == {
         "https://a.example/ch": "https://u:s3cret@a.example/ch",
         "https://a.example/b": "https://a.example/t/s3cret/b",

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ..engine.channel_settings import NOTHING_SAID, ChannelSettings
 from ..engine.package import CondaPackage, package_to_dict
 from ..engine.ports import CondaRequest
 from ..engine.requirement import CondaRequirement
@@ -23,7 +24,7 @@ class RattlerSolver:
 
     Args:
         worker: Where py-rattler runs.
-        channel_alias: The URL or folder below which channels named by a bare name lie; py-rattler's default if None.
+        settings: What is said of channels.
         secrets: URLs without credentials to the same with credentials; looked up when a request is made.
         timeout: Seconds that one solve may take, metadata included.
     """
@@ -32,12 +33,12 @@ class RattlerSolver:
         self,
         worker: Worker,
         *,
-        channel_alias: str | None = None,
+        settings: ChannelSettings = NOTHING_SAID,
         secrets: Mapping[str, str] | None = None,
         timeout: float = TIMEOUT,
     ) -> None:
         self._worker = worker
-        self._alias = channel_alias
+        self._settings = settings
         self._secrets = secrets if secrets is not None else {}
         self._timeout = timeout
 
@@ -47,7 +48,7 @@ class RattlerSolver:
         Raises ResolveError with the solver's explanation and what the channels have instead, SourceError that names
         the channel that failed.
         """
-        asked = question(request, self._alias, self._secrets, self._timeout)
+        asked = question(request, self._settings, self._secrets, self._timeout)
         try:
             records = self._worker.request("solve", asked)
         except WorkerError as error:
@@ -63,22 +64,23 @@ class RattlerSolver:
 
 
 def question(
-    request: CondaRequest, alias: str | None, secrets: Mapping[str, str], timeout: float = TIMEOUT
+    request: CondaRequest, settings: ChannelSettings, secrets: Mapping[str, str], timeout: float = TIMEOUT
 ) -> dict[str, Any]:
     """Return *request* as the worker takes it.
 
-    *alias* is the URL or folder below which channels named by a bare name lie, *secrets* has URLs without credentials
-    to the same with credentials.
+    *settings* say what channels' names mean, *secrets* has URLs without credentials to the same with credentials.
     """
     named = [requirement.channel for requirement in request.requirements if requirement.channel]
     own = {strip_credentials(url): url for url in (*request.channels, *named) if has_credentials(url)}
     return {
-        "specs": [_spec(requirement) for requirement in request.requirements],
-        "channels": [_channel(channel) for channel in request.channels],
+        "specs": [_spec(requirement, settings) for requirement in request.requirements],
+        "channels": [_channel(place) for channel in request.channels for place in settings.places(channel)],
         "pinned": [package_to_dict(package) for package in request.pinned],
         "arch": request.arch,
         "virtual": [[package.name, package.version, package.build] for package in request.virtual],
-        "alias": _alias(alias) if alias else "",
+        "alias": _alias(settings.alias) if settings.alias else "",
+        "priority": settings.priority,
+        "mirrors": dict(settings.mirrors),
         "root": os.getcwd(),
         "secrets": {**secrets, **own},
         "timeout": timeout,
@@ -110,12 +112,12 @@ def package_of(record: Mapping[str, Any]) -> CondaPackage:
     )
 
 
-def _spec(requirement: CondaRequirement) -> dict[str, str]:
+def _spec(requirement: CondaRequirement, settings: ChannelSettings) -> dict[str, str]:
     parts = (requirement.name, requirement.constraint or "*", requirement.build)
     return {
         "name": requirement.name,
         "text": " ".join(part for part in parts if part),
-        "channel": _channel(requirement.channel) if requirement.channel else "",
+        "channel": _channel(settings.places(requirement.channel)[0]) if requirement.channel else "",
     }
 
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from ..engine.formats import FORMATS
 from ..engine.package import CondaPackage
 from ..engine.secret import strip_credentials
 
@@ -19,7 +20,6 @@ Record = Mapping[str, Any]
 
 _UNSATISFIABLE = re.compile(r"nothing provides|could not solve|problems while solving|not available from current", re.I)
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
-_ARCHIVE = (".tar.bz2", ".conda")
 
 
 class UnsatisfiableError(Exception):
@@ -111,7 +111,7 @@ def package(record: Record) -> CondaPackage:
     subdir = str(record.get("subdir") or record.get("platform") or "")
     url = strip_credentials(str(record.get("url") or ""))
     filename = str(record.get("fn") or url.rpartition("/")[2])
-    if url and not url.endswith(_ARCHIVE):
+    if url and not url.endswith(FORMATS):
         raise ValueError(f"'{url}' is no conda package")
     noarch = record.get("noarch")
     depends = tuple(map(str, record.get("depends") or ()))

@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import requests
 
+from ..engine.channel_settings import NOTHING_SAID, ChannelSettings, mirrored
 from ..engine.errors import PackageError
 from ..engine.secret import authorization, redact
 from .uv_program import with_credentials
@@ -43,6 +44,7 @@ class HttpFetcher:
         tries: how often a transfer is begun before it counts as failed.
         pause: seconds before the second try, doubled before each later one.
         timeout: seconds in which a connection, and then each block of bytes, must come.
+        settings: what is said of channels, where it is to fetch from them.
     """
 
     def __init__(
@@ -52,11 +54,13 @@ class HttpFetcher:
         tries: int = 4,
         pause: float = 0.5,
         timeout: float = 30.0,
+        settings: ChannelSettings = NOTHING_SAID,
     ) -> None:
         self._secrets = secrets
         self._tries = tries
         self._pause = pause
         self._timeout = timeout
+        self._settings = settings
         self._local = threading.local()
 
     def fetch(
@@ -142,7 +146,7 @@ class HttpFetcher:
             with _opened(Path(unquote(parts.path)), url) as file:
                 yield iter(lambda: file.read(_BLOCK), b"")
             return
-        full = urlsplit(with_credentials(url, self._secrets))
+        full = urlsplit(with_credentials(mirrored(url, self._settings.mirrors), self._secrets))
         user, _, host = full.netloc.rpartition("@")
         # As it is stored: a server that marks an archive as compressed must not get it unpacked on the way.
         headers = {"Accept-Encoding": "identity"}
@@ -168,9 +172,12 @@ class HttpFetcher:
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):
-            self._local.session = requests.Session()
-        session: requests.Session = self._local.session
-        return session
+            session = self._local.session = requests.Session()
+            # The environment's variables go over both.
+            session.proxies.update(self._settings.proxies)
+            session.verify = self._settings.certificates or True
+        found: requests.Session = self._local.session
+        return found
 
 
 class _Known(requests.auth.AuthBase):

@@ -61,6 +61,7 @@ class RattlerInstaller:
         patience: Seconds in which a download must bring a byte.
         checked: Whether archives on this machine have been hashed before they get here.
         headers: What to send, by URL; looked up when a request is made, and written nowhere.
+        mirrors: URLs to where they are read in their place.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class RattlerInstaller:
         patience: float = _PATIENCE,
         checked: bool = False,
         headers: Mapping[str, Mapping[str, str]] | None = None,
+        mirrors: Mapping[str, str] | None = None,
     ) -> None:
         self._worker = worker
         self._secrets = secrets if secrets is not None else {}
@@ -81,6 +83,7 @@ class RattlerInstaller:
         self._patience = patience
         self._checked = checked
         self._headers = headers if headers is not None else {}
+        self._mirrors = mirrors or {}
 
     def install(self, packages: tuple[CondaPackage, ...], stage: Path, final: Path, report: Reporter) -> None:
         """Fill the empty folder *stage* with *packages*, with *final* as the path that files name.
@@ -104,6 +107,7 @@ class RattlerInstaller:
             "validation": self._validation,
             "patience": self._patience,
             "checked": self._checked,
+            "mirrors": dict(self._mirrors),
             "headers": {url: dict(items) for url, items in self._headers.items()},
         }
         try:

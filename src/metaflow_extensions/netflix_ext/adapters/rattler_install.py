@@ -85,7 +85,7 @@ class Progress:
 
 async def install(asked: Arguments, networks: Networks, send: Send) -> str:
     """Link records into a folder; return the package cache that was used."""
-    network = networks.get(asked["secrets"], asked["headers"])
+    network = networks.get(asked)
     packages = Path(asked["packages"]) if asked["packages"] else default_packages()
     progress = Progress(send, len(asked["records"]))
     if not asked["checked"]:

@@ -45,18 +45,23 @@ class Network:
     Args:
         secrets: URLs without credentials to the same with credentials.
         headers: What to send, by URL.
+        mirrors: URLs to where they are read in their place.
     """
 
-    def __init__(self, secrets: dict[str, str], headers: dict[str, dict[str, str]]) -> None:
+    def __init__(
+        self, secrets: dict[str, str], headers: dict[str, dict[str, str]], mirrors: dict[str, str] | None = None
+    ) -> None:
         self._opening = {(urlsplit(url).hostname or "", urlsplit(url).path): items for url, items in headers.items()}
         # URLs with credentials never reach py-rattler: it would write them to its caches and into the prefix.
-        mirrors: dict[str, list[str]] = {}
+        elsewhere = {clean: [mirror] for clean, mirror in (mirrors or {}).items()}
         self._headers: list[tuple[str, str, str]] = []
         for clean, secret in secrets.items():
             parts = urlsplit(secret)
             userinfo, _, host = parts.netloc.rpartition("@")
             if _TOKEN.match(parts.path):
-                mirrors[clean.rstrip("/")] = [urlunsplit(parts._replace(netloc=host)).rstrip("/")]
+                found = urlunsplit(parts._replace(netloc=host)).rstrip("/")
+                for name in (clean.rstrip("/"), *(key for key, place in (mirrors or {}).items() if place == clean)):
+                    elsewhere[name] = [found]
             if userinfo:
                 path = _TOKEN.sub("", parts.path).rstrip("/")
                 self._headers.append((urlsplit(clean).hostname or "", path, authorization(userinfo)))
@@ -68,7 +73,7 @@ class Network:
                 OciMiddleware(),
                 GCSMiddleware(),
                 S3Middleware(),
-                *([MirrorMiddleware(mirrors)] if mirrors else []),
+                *([MirrorMiddleware(elsewhere)] if elsewhere else []),
                 *([AddHeadersMiddleware(self._authorization)] if self._headers or headers else []),
             ]
         )
@@ -100,13 +105,14 @@ class Networks:
     """The networks made so far, by their secrets."""
 
     def __init__(self) -> None:
-        self._made: dict[tuple[tuple[str, str], ...], Network] = {}
+        self._made: dict[tuple[tuple[tuple[str, str], ...], ...], Network] = {}
 
-    def get(self, secrets: dict[str, str], headers: dict[str, dict[str, str]] | None = None) -> Network:
-        """Return the network for *secrets*; with *headers* it is one for this request alone."""
-        if headers:
-            return Network(secrets, headers)
-        key = tuple(sorted(secrets.items()))
+    def get(self, asked: Arguments) -> Network:
+        """Return the network for a request's ``secrets`` and ``mirrors``; with ``headers`` it is one for it alone."""
+        secrets, mirrors = asked["secrets"], asked.get("mirrors") or {}
+        if asked.get("headers"):
+            return Network(secrets, asked["headers"], mirrors)
+        key = (tuple(sorted(secrets.items())), tuple(sorted(mirrors.items())))
         if key not in self._made:
-            self._made[key] = Network(secrets, {})
+            self._made[key] = Network(secrets, {}, mirrors)
         return self._made[key]

@@ -36,11 +36,18 @@ def _virtual(name: str, version: str, build: str) -> rattler.GenericVirtualPacka
 async def solve(asked: Arguments, networks: Networks, _send: Send) -> list[Arguments]:
     """Return the records of a solution, linkable in their order; those ``pinned`` are among them as they are."""
     by_name, channels = _channels(asked)
-    network = networks.get(asked["secrets"])
+    network = networks.get(asked)
 
     async def attempt() -> list[Arguments]:
-        specs = await _prior(asked, network, by_name, channels)
-        return await _with_pip(asked, network, channels, specs)
+        if asked["priority"] != "disabled":
+            specs = await _prior(asked, network, by_name, channels)
+            try:
+                return await _with_pip(asked, network, channels, specs, rattler.ChannelPriority.Strict)
+            except SolverError:
+                if asked["priority"] == "strict":
+                    raise
+        specs = [_spec(spec, by_name) for spec in asked["specs"]]
+        return await _with_pip(asked, network, channels, specs, rattler.ChannelPriority.Disabled)
 
     async def work() -> list[Arguments]:
         try:
@@ -84,7 +91,11 @@ async def _prior(
 
 
 async def _with_pip(
-    asked: Arguments, network: Network, channels: list[rattler.Channel], specs: list[rattler.MatchSpec]
+    asked: Arguments,
+    network: Network,
+    channels: list[rattler.Channel],
+    specs: list[rattler.MatchSpec],
+    priority: rattler.ChannelPriority,
 ) -> list[Arguments]:
     async def attempt(pip: bool) -> list[rattler.RepoDataRecord]:
         return await rattler.solve(
@@ -94,7 +105,7 @@ async def _with_pip(
             platforms=[asked["arch"], "noarch"],
             pinned_packages=[record_of(fields) for fields in asked["pinned"]],
             virtual_packages=[_virtual(*package) for package in asked["virtual"]],
-            channel_priority=rattler.ChannelPriority.Strict,
+            channel_priority=priority,
             add_pip_as_python_dependency=pip,
         )
 
@@ -125,7 +136,7 @@ async def look(asked: Arguments, networks: Networks, _send: Send) -> list[Argume
     that have it are looked up, and where there are none, ``similar`` names.
     """
     by_name, channels = _channels(asked)
-    gateway = networks.get(asked["secrets"]).gateway
+    gateway = networks.get(asked).gateway
     specs = [_spec({**spec, "channel": ""}, by_name) for spec in asked["specs"]]
     names = [spec["name"] for spec in asked["specs"]]
     here = await _records(gateway, channels, [asked["arch"], "noarch"], names)
@@ -154,7 +165,7 @@ async def find(asked: Arguments, networks: Networks, _send: Send) -> list[Argume
     """
     _, channels = _channels(asked)
     wanted = {tuple(entry) for entry in asked["files"]}
-    gateway = networks.get(asked["secrets"]).gateway
+    gateway = networks.get(asked).gateway
     names = sorted({entry[0] for entry in wanted})
     found: dict[tuple[str, ...], rattler.RepoDataRecord] = {}
     order = [channel.base_url for channel in channels]

@@ -101,6 +101,7 @@ class Worker:
         folders: Where else that interpreter may find py-rattler.
         command: A program to start instead, one that talks the same language.
         held: Whether it waits for `release`, or the first request, before it loads py-rattler, which is not there yet.
+        variables: Environment variables for it, where this process has not set them.
     """
 
     def __init__(
@@ -110,7 +111,9 @@ class Worker:
         *,
         command: Sequence[str] = (),
         held: bool = False,
+        variables: Mapping[str, str] | None = None,
     ) -> None:
+        self._variables = variables or {}
         self._interpreter = interpreter
         self._folders = folders
         self._given = command
@@ -187,7 +190,7 @@ class Worker:
             self._owner, self._lock, self._connection = os.getpid(), threading.Lock(), None
         with self._lock:
             if self._connection is None:
-                self._connection = _Connection(self._command(), worker_environment(os.environ))
+                self._connection = _Connection(self._command(), worker_environment({**self._variables, **os.environ}))
                 # Runs at exit too, and before the interpreter takes the reader thread down.
                 weakref.finalize(self, self._connection.leave)
                 if self._released:

@@ -14,6 +14,7 @@ from ..engine.secret import strip_all_credentials as _stripped
 
 CONDA_CHANNELS = from_conf("CONDA_CHANNELS")
 CONDA_CHANNEL_ALIAS = from_conf("CONDA_CHANNEL_ALIAS")
+CONDA_CHANNEL_SETTINGS = from_conf("CONDA_CHANNEL_SETTINGS")
 CONDA_ENVS_ROOT = from_conf("CONDA_ENVS_ROOT")
 CONDA_LOCALROOT = from_conf("CONDA_LOCALROOT")
 CONDA_S3ROOT = from_conf("CONDA_S3ROOT")

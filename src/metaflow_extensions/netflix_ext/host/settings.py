@@ -13,6 +13,8 @@ from typing import Any
 
 import platformdirs
 
+from ..engine.channel_settings import ChannelSettings
+from ..engine.condarc import Found, from_environment
 from ..engine.errors import ExtensionError, SettingError
 from ..engine.formats import FORMATS
 from ..engine.layout import FOLDER_NAMES, check_key
@@ -21,11 +23,12 @@ from ..engine.platform import ARCHES, VirtualPackage
 from ..engine.request import DEFAULT_INDEX
 from ..engine.secret import has_credentials, is_url, strip_credentials
 from ..engine.torch import check_backend
-from . import secrets
+from . import outside, secrets
 
 NAMES = (
     "CONDA_CHANNELS",
     "CONDA_CHANNEL_ALIAS",
+    "CONDA_CHANNEL_SETTINGS",
     "CONDA_ENVS_ROOT",
     "CONDA_LOCALROOT",
     "CONDA_S3ROOT",
@@ -78,10 +81,12 @@ class Settings:
     them on this machine; where these are executables, they are those of ``distribution``, if there is one.
     ``build_seconds`` is how long building one wheel may take.
     ``index_settings`` tells whether those of pip and uv count, too.
+    ``package_folders`` are the user's own, of conda: packages there are taken, and nothing is written there.
     """
 
     channels: tuple[str, ...]
-    channel_alias: str | None
+    channel_settings: ChannelSettings
+    package_folders: tuple[Path, ...]
     envs_root: Path
     local_root: Path | None
     roots: Mapping[str, str]
@@ -105,20 +110,28 @@ class Settings:
     secrets: Mapping[str, str]
 
 
-def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
-    """Give types to raw *values*, by name without ``METAFLOW_``; *environ* holds what other tools define."""
-    alias = _url("CONDA_CHANNEL_ALIAS", values)
-    channels = _list("CONDA_CHANNELS", values) or _split(environ.get("CONDA_CHANNELS", "")) or ("conda-forge",)
+def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | None = None) -> Settings:
+    """Give types to raw *values*, by name without ``METAFLOW_``; *environ* holds what other tools define.
+
+    *others* is what their files and variables say of channels, see `outside.read`; our own variables go over it.
+    """
+    known = others if heeds_others(values) and others is not None else from_environment(environ)
+    alias = _url("CONDA_CHANNEL_ALIAS", values) or outside.said(known, "channel_alias") or None
+    channels = _list("CONDA_CHANNELS", values) or outside.said(known, "channels") or ("conda-forge",)
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
-    urls = [url.rstrip("/") for url in (*channels, index or "", alias or "") if has_credentials(url)]
+    settings = outside.channel_settings(known, alias)
+    told = (*channels, index or "", alias or "", *outside.urls(settings))
     by_host = secrets.of_hosts(_text("CONDA_SRCS_AUTH_INFO", values))
+    urls = [url.rstrip("/") for url in told if has_credentials(url)]
     return Settings(
         channels=tuple(channel_name(channel) for channel in channels),
-        channel_alias=strip_credentials(alias) if alias else None,
+        channel_settings=outside.public(settings),
+        package_folders=tuple(Path(folder).expanduser() for folder in outside.said(known, "pkgs_dirs") or ()),
         local_root=_folder("CONDA_LOCALROOT", values),
         roots={kind: root for kind in _ROOTS if (root := _root(kind, values))},
         folders=_folders(values),
         envs_root=_folder("CONDA_ENVS_ROOT", values)
+        or outside.writable(outside.said(known, "envs_dirs") or ())
         or Path(platformdirs.user_cache_dir("metaflow-netflixext")) / "envs",
         index=strip_credentials(index) if index else DEFAULT_INDEX,
         index_settings=_choice("CONDA_INDEX_SETTINGS", values, ("all", "none")) != "none",
@@ -140,6 +153,11 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
         build_seconds=_seconds("CONDA_BUILD_TIMEOUT", values, 3600.0),
         secrets={**by_host, **{strip_credentials(url): url for url in urls}},
     )
+
+
+def heeds_others(values: Mapping[str, Any]) -> bool:
+    """Tell whether the settings of conda, mamba and rattler count, too."""
+    return _choice("CONDA_CHANNEL_SETTINGS", values, ("all", "none")) == "all"
 
 
 def check_envs_root(root: Path, folder: Path) -> None:

@@ -98,7 +98,7 @@ class Wiring:
     def _worker(self) -> Worker:
         from ..adapters.worker import Worker
 
-        return Worker()
+        return Worker(variables=self.settings.channel_settings.variables(os.environ))
 
     def end_programs(self) -> None:
         """End the programs that work for us."""
@@ -143,11 +143,11 @@ class Wiring:
 
     @cached_property
     def _conda_solver(self) -> CondaSolver:
-        alias = self.settings.channel_alias
+        channels = self.settings.channel_settings
         if self.settings.resolver == "rattler":
             from ..adapters.conda import RattlerSolver
 
-            return RattlerSolver(self._worker, channel_alias=alias, secrets=self._credentials.channels)
+            return RattlerSolver(self._worker, settings=channels, secrets=self._credentials.channels)
         from ..adapters.conda_dry_run import ProgramSolver
         from ..adapters.http import HttpFetcher
 
@@ -155,8 +155,8 @@ class Wiring:
             lambda: self._program(self.settings.resolver),
             self._worker,
             self.settings.envs_root / _PROGRAMS,
-            hash_of=HttpFetcher(self._credentials.channels).hash_of,
-            channel_alias=alias,
+            hash_of=HttpFetcher(self._credentials.channels, settings=channels).hash_of,
+            settings=channels,
             secrets=self._credentials.sources,
         )
 
@@ -187,7 +187,8 @@ class Wiring:
         from ..adapters.http import HttpFetcher
 
         self._credentials.unlock()
-        wheels, channels = HttpFetcher(self._credentials.sources), HttpFetcher(self._credentials.channels)
+        channels = HttpFetcher(self._credentials.channels, settings=self.settings.channel_settings)
+        wheels = HttpFetcher(self._credentials.sources)
         return KeptArchives(self.settings.envs_root / ".fetched", self.catalog.stores, wheels, channels)
 
     def tools(self, store: Store, arch: str, report: Reporter) -> list[dict[str, str]]:
@@ -257,7 +258,8 @@ class Wiring:
         if name == "rattler":
             from ..adapters.prefix import RattlerInstaller
 
-            return RattlerInstaller(self._worker, secrets=self._credentials.channels)
+            mirrors = self.settings.channel_settings.mirrors
+            return RattlerInstaller(self._worker, secrets=self._credentials.channels, mirrors=mirrors)
         from ..adapters.conda_install import ProgramInstaller
 
         return ProgramInstaller(lambda: self._program(name), self.archives, self.settings.envs_root / _PROGRAMS)

@@ -20,9 +20,9 @@ from ..engine.lookup import Lookup
 from ..engine.obtain import Obtained, Trust
 from ..engine.request import Request
 from ..engine.resolved import ResolvedEnvironment
-from . import compat, progress, tasks
+from . import compat, outside, progress, tasks
 from .background import Background
-from .settings import NAMES, SYSROOTS, Settings, read
+from .settings import NAMES, SYSROOTS, Settings, heeds_others, read
 from .wiring import Wiring
 
 
@@ -54,7 +54,8 @@ class Workbench:
     @cached_property
     def settings(self) -> Settings:
         """The configuration."""
-        return read({**compat.configured(NAMES + SYSROOTS), **self._values}, os.environ)
+        values = {**compat.configured(NAMES + SYSROOTS), **self._values}
+        return read(values, os.environ, outside.read(os.environ) if heeds_others(values) else None)
 
     @cached_property
     def wiring(self) -> Wiring:

@@ -12,7 +12,7 @@ from metaflow._vendor import click
 from ...host import compat
 from ..groups import Announced, commands
 
-_COMMANDS = ("resolve", "create", "show", "get", "alias", "list")
+_COMMANDS = ("resolve", "create", "show", "get", "alias", "list", "config")
 
 
 @click.group(cls=Announced)

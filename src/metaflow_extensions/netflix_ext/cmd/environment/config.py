@@ -1,0 +1,42 @@
+"""``metaflow environment config``."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from metaflow._vendor import click
+
+from ...host import effective
+from .session import Answer, Session, shared_options
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+@click.command()
+@shared_options()
+@click.pass_context
+def command(ctx: Any, **options: Any) -> None:
+    """Show every setting as it counts now, and where it was set.
+
+    Ours go by METAFLOW_ variables, then Metaflow's configuration; what neither says of channels is taken from conda's
+    variables, then from the files of conda, mamba, rattler and pixi.
+    """
+    session = Session(ctx.obj, options)
+    found = effective.rows(os.environ, session.bench.settings)
+
+    def show(console: Console) -> None:
+        for row in found:
+            console.print(f"{row.name}  {row.value or '-'}", style=None if row.source == "default" else "bold")
+            console.print(f"    {row.source}", style="dim")
+
+    session.give(
+        Answer(
+            lines=lambda: [f"{row.name}\t{row.value}\t{row.source}" for row in found],
+            document=lambda: {
+                "settings": [{"name": row.name, "value": row.value, "source": row.source} for row in found]
+            },
+            view=show,
+        )
+    )

@@ -1,0 +1,96 @@
+"""Every setting as it counts now, and who has set it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ..engine.condarc import KEYS, Found
+from ..engine.request import DEFAULT_INDEX
+from ..engine.secret import redact
+from . import compat, outside
+from .settings import NAMES, SYSROOTS, Settings, heeds_others
+
+# What conda's files and variables have to say of our own settings.
+_SHARED = {"CONDA_CHANNELS": "channels", "CONDA_CHANNEL_ALIAS": "channel_alias", "CONDA_ENVS_ROOT": "envs_dirs"}
+_HIDDEN = ("CONDA_SRCS_AUTH_INFO",)
+_DEFAULT = "default"
+_EFFECTIVE: Mapping[str, Callable[[Settings], Any]] = {
+    "CONDA_CHANNELS": lambda settings: settings.channels,
+    "CONDA_CHANNEL_ALIAS": lambda settings: settings.channel_settings.alias,
+    "CONDA_ENVS_ROOT": lambda settings: settings.envs_root,
+    "CONDA_LOCALROOT": lambda settings: settings.local_root,
+    "CONDA_S3ROOT": lambda settings: settings.roots.get("s3"),
+    "CONDA_AZUREROOT": lambda settings: settings.roots.get("azure"),
+    "CONDA_GSROOT": lambda settings: settings.roots.get("gs"),
+    "CONDA_PACKAGES_DIRNAME": lambda settings: settings.folders["packages"],
+    "CONDA_ENVS_DIRNAME": lambda settings: settings.folders["envs"],
+    "CONDA_DEPENDENCY_RESOLVER": lambda settings: settings.resolver,
+    "CONDA_INSTALLER": lambda settings: settings.conda_installer,
+    "CONDA_LOCAL_PATH": lambda settings: settings.distribution,
+    "CONDA_DEFAULT_PYPI_SOURCE": lambda settings: settings.index if settings.index != DEFAULT_INDEX else None,
+    "CONDA_PREFERRED_FORMAT": lambda settings: settings.preferred_format or "none",
+    "CONDA_REMOTE_COMMANDS": lambda settings: settings.remote_commands,
+}
+_CONDA: Mapping[str, Callable[[Settings], Any]] = {
+    "channel_priority": lambda settings: settings.channel_settings.priority,
+    "default_channels": lambda settings: settings.channel_settings.named["defaults"],
+    "mirrored_channels": lambda settings: dict(settings.channel_settings.mirrors),
+    "pkgs_dirs": lambda settings: tuple(map(str, settings.package_folders)),
+    "proxy_servers": lambda settings: dict(settings.channel_settings.proxies),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A setting: its name, its value as text (empty: none), and what has set it."""
+
+    name: str
+    value: str
+    source: str
+
+
+def rows(environ: Mapping[str, str], settings: Settings) -> list[Row]:
+    """Return all settings, ours first, then those that conda, mamba and rattler keep of channels.
+
+    *settings* are those that were made of the same. Raises SettingError.
+    """
+    values = compat.configured(NAMES + SYSROOTS)
+    known = outside.read(environ) if heeds_others(values) else {}
+    ours = [_ours(name, values, environ, known, settings) for name in NAMES]
+    names = [name for name in KEYS if name not in _SHARED.values()]
+    theirs = [
+        Row(
+            name=name,
+            value=_text(_CONDA[name](settings) if name in _CONDA else known[name].value if name in known else None),
+            source=known[name].source if name in known else _DEFAULT,
+        )
+        for name in names
+    ]
+    return [*ours, *theirs]
+
+
+def _ours(name: str, values: Mapping[str, Any], environ: Mapping[str, str], known: Found, settings: Settings) -> Row:
+    variable, shared = f"METAFLOW_{name}", known.get(_SHARED.get(name, ""))
+    if environ.get(variable):
+        source = f"the variable {variable}"
+    elif values.get(name) not in (None, ""):
+        source = "Metaflow's configuration"
+    elif shared is not None:
+        source = shared.source
+    else:
+        source = _DEFAULT
+    effective = _EFFECTIVE[name](settings) if name in _EFFECTIVE else values.get(name)
+    return Row(name=variable, value="(set)" if name in _HIDDEN and effective else _text(effective), source=source)
+
+
+def _text(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, (tuple, list)):
+        return ", ".join(redact(str(item)) for item in value)
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_text(item)}" for key, item in value.items())
+    return redact(value if isinstance(value, str) else json.dumps(value, default=str).strip('"'))
