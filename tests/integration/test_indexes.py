@@ -53,10 +53,12 @@ def pip_conf(user: Project, text: str) -> Path:
     return path
 
 
-def resolve(user: Project, lines: str, *words: str, variables: Mapping[str, str] | None = None) -> Finished:
+def resolve(
+    user: Project, lines: str, *words: str, python: str = "3.11", variables: Mapping[str, str] | None = None
+) -> Finished:
     """Resolve a requirements.txt of *lines*, and keep nothing."""
     user.write("requirements.txt", lines)
-    asked = ("-r", "requirements.txt", "--python", "3.11", "--skip-metaflow-deps", "--dry-run", "--json", *words)
+    asked = ("-r", "requirements.txt", "--python", python, "--skip-metaflow-deps", "--dry-run", "--json", *words)
     return user.metaflow("environment", "resolve", *asked, variables=variables)
 
 

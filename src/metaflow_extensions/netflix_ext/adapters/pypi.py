@@ -196,6 +196,7 @@ class UvSolver:
                 request=call.request, provided=tuple(_provided(call.request).items()), real=real, secrets=self._secrets
             )
             said = complaint(finished.stderr)
+            uv_indexes.check_backend_known(said.text, call.request)
             error = translated(said, asked)
             if isinstance(error, ResolveError) and call.prefix is None and is_unbuilt(said):
                 raise _UnbuiltError(error.message, error.hint)

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote, urlsplit
 
+from ..engine.errors import InputError
 from ..engine.ports import PypiRequest
 from ..engine.requirement import PypiRequirement
 from .uv_program import indexes_environment, with_credentials
@@ -58,3 +59,13 @@ def project(request: PypiRequest, requirements: Iterable[PypiRequirement]) -> st
     names = sorted({item.name for item in asked})
     sources = [f'{json.dumps(name)} = {{ index = "metaflow-{indexes.index(of[name])}" }}' for name in names]
     return "\n".join([*text, "[tool.uv.sources]", *sources, ""])
+
+
+def check_backend_known(text: str, request: PypiRequest) -> None:
+    """Raise InputError where uv says in *text* that it knows no such builds of PyTorch."""
+    if "for '--torch-backend" in text:
+        known = text.partition("possible values: ")[2].partition("]")[0]
+        raise InputError(
+            f"torch_backend: uv knows no builds of PyTorch named '{request.options.torch_backend}'",
+            f"it knows {known}; a newer uv may know more",
+        )
