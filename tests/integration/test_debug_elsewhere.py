@@ -138,16 +138,13 @@ def test_a_model_whose_parameters_are_changed(fresh: Project, tmp_path: Path) ->
 
 @pytest.mark.network
 def test_from_s3(serving: Serving, store_channel: Server, tmp_path: Path) -> None:
-    """Code, artifacts and the environment come from S3; a notebook of a join executes, and one artifact is one request."""
+    """Code, artifacts and the environment come from S3; the notebook of a join executes."""
     user = somebody(tmp_path / "user", store_channel, serving("s3"))
     user.variables.update(METAFLOW_DEFAULT_DATASTORE="s3", JUPYTER_DATA_DIR=str(tmp_path / "jupyter"))
     user.variables["METAFLOW_CLIENT_CACHE_PATH"] = str(tmp_path / "client")
-    source = (
-        (FLOWS / "shapes.py")
-        .read_text()
-        .replace('{"itsdangerous": "2.1.2"}, python="3.11"', f'{{"itsdangerous": ""}}, python="{store_python()}"')
-    )
-    user.run(user.write("shapes.py", source), "--max-workers", "4")
+    asked = f'{{"itsdangerous": ""}}, python="{store_python()}"'
+    source = (FLOWS / "shapes.py").read_text().replace('{"itsdangerous": "2.1.2"}, python="3.11"', asked)
+    user.run(user.write("shapes.py", source), "--max-workers", "4", variables=KEPT)
     ran = tasks(user, str(user.latest("ShapesFlow", "run.pathspec")))
     user.variables["METAFLOW_CONDA_DEFAULT_PYPI_SOURCE"] = ""
 
@@ -183,22 +180,20 @@ def test_of_1x(fresh: Project, server: Server, built: Path, tmp_path: Path) -> N
 
 
 def _as_it_was(project: Project, task: str) -> None:
-    """Put a code package in the place of a task's that is made as it was before Metaflow 2.16: nothing in `.mf_code`."""
+    """Let a task have a code package as it was made before Metaflow 2.16: nothing in `.mf_code`."""
     packed = io.BytesIO()
+    extension = Path(__file__).parents[2] / "src" / "metaflow_extensions" / "netflix_ext"
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         archive.add(project.root / "old.py", "old.py")
-        archive.add(
-            Path(metaflow.__file__).parent, "metaflow", filter=lambda item: None if "__pycache__" in item.name else item
-        )
-        extension = Path(__file__).parents[2] / "src" / "metaflow_extensions" / "netflix_ext"
-        archive.add(
-            extension,
-            "metaflow_extensions/netflix_ext",
-            filter=lambda item: None if "__pycache__" in item.name else item,
-        )
+        archive.add(Path(metaflow.__file__).parent, "metaflow", filter=_source)
+        archive.add(extension, "metaflow_extensions/netflix_ext", filter=_source)
     kept = next(project.root.glob(f".metaflow/{task}/_meta/*code-package*.json"))
     facts = json.loads(kept.read_text())
     value = json.loads(facts["value"])
     Path(value["location"]).write_bytes(packed.getvalue())
     value.pop("metadata", None)
     kept.write_text(json.dumps({**facts, "value": json.dumps(value)}))
+
+
+def _source(item: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if "__pycache__" in item.name else item
