@@ -54,10 +54,11 @@ class Place:
 
 @dataclass(frozen=True)
 class Timing:
-    """Seconds of one command: the whole, and to the line that holds ``FIRST LINE`` (0 where there is none)."""
+    """Seconds of one command: whole, and to the line with ``FIRST LINE`` (0 where there is none); what it printed."""
 
     whole: float
     first_line: float
+    output: str
 
 
 def timed(command: Sequence[str], environment: Mapping[str, str], folder: Path) -> Timing:
@@ -76,7 +77,7 @@ def timed(command: Sequence[str], environment: Mapping[str, str], folder: Path) 
                 first = time.perf_counter() - begun
     if process.returncode != 0:
         raise SystemExit(f"{' '.join(command)} failed:\n{''.join(lines[-40:])}")
-    return Timing(time.perf_counter() - begun, first)
+    return Timing(time.perf_counter() - begun, first, "".join(lines))
 
 
 def flow(place: Place, name: str, *, environment: bool) -> Timing:
@@ -97,12 +98,13 @@ class Figure:
 
     @property
     def value(self) -> float:
-        """The ratio of medians, or their difference in seconds where the unit is ``s`` or ``ms``."""
+        """The ratio of medians; their difference, where the unit is ``s``, ``ms`` or ``requests``."""
         subject, baseline = statistics.median(self.subject), statistics.median(self.baseline)
         return {
             "x": lambda: subject / baseline,
             "s": lambda: subject - baseline,
             "ms": lambda: (subject - baseline) * 1e3,
+            "requests": lambda: subject - baseline,
         }[self.unit]()
 
     def to_dict(self) -> dict[str, object]:
@@ -113,8 +115,10 @@ class Figure:
             "unit": self.unit,
             "budget": self.budget,
             "kept": self.value <= self.budget,
-            "subject_seconds": [round(item, 4) for item in self.subject],
-            "baseline_seconds": [round(item, 4) for item in self.baseline],
+            **{
+                f"{word}_{'requests' if self.unit == 'requests' else 'seconds'}": [round(item, 4) for item in items]
+                for word, items in (("subject", self.subject), ("baseline", self.baseline))
+            },
         }
 
 

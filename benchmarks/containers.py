@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from .bench import FLOWS, Figure, Place
 from .cases import ARCH
 
 BARE = Path(__file__).parent / "bare_container.py"
+_IMPORTED = re.compile(r"^IMPORTED (\d+\.\d+) (\d+\.\d+)$", re.MULTILINE)
 _DONE = re.compile(r"^\[ *(\d+\.\d+) s\] Environment bootstrapped$")
 
 
@@ -83,6 +85,44 @@ def bootstrapping(place: Place, repetitions: int) -> Iterator[Figure]:
                 baseline.append(float(bare.lines[-1].text))
     yield Figure("bootstrap of three steps in bare containers", 4.0, "s", subject, [0.0])
     yield Figure("the same, over the client of S3 and py-rattler directly", 1.3, "x", subject, baseline)
+
+
+def on_a_volume(place: Place, repetitions: int) -> Iterator[Figure]:
+    """Prepare three environments where a volume has the prefixes, and where it has unpacked packages alone."""
+    with deployed(place, "three.py") as given:
+        volume = place.root / "volume"
+        volume.mkdir()
+        # The configuration of who deploys reaches the container: the volume is mounted where that says.
+        mounted = replace(given.container, folders={str(place.root / "envs"): volume})
+        replay(given.workflow, mounted, name="fills")
+        prefixes, packages = [], []
+        for number in range(repetitions):
+            prefixes.append(bootstraps(replay(given.workflow, mounted, name=f"prefix{number}")))
+            for prefix in volume.glob("metaflow_*"):
+                shutil.rmtree(prefix)
+            os.sync()
+            packages.append(bootstraps(replay(given.workflow, mounted, name=f"packages{number}")))
+    yield Figure("bootstrap of three steps, prefixes on a volume", 0.5, "s", prefixes, [0.0])
+    yield Figure("bootstrap of three steps, unpacked packages on a volume", 0.5, "s", packages, [0.0])
+
+
+def importing(place: Place, repetitions: int) -> Iterator[Figure]:
+    """Import pandas and scikit-learn for the first time in a container's step, over the second time there."""
+    seconds: tuple[list[float], list[float]] = ([], [])
+    processor: tuple[list[float], list[float]] = ([], [])
+    with deployed(place, "imports.py") as given:
+        for number in range(repetitions):
+            os.sync()
+            played = replay(given.workflow, given.container, name=f"import{number}")
+            found = [tuple(map(float, line)) for line in _IMPORTED.findall(played.output)]
+            if not played.succeeded or len(found) != 4:
+                raise SystemExit(played.output)
+            for turn in range(2):  # of each step, the first and the second
+                seconds[turn].append(sum(one[0] for one in found[turn::2]))
+                processor[turn].append(sum(one[1] for one in found[turn::2]))
+    name = "first import of pandas and scikit-learn in a container, over the second"
+    yield Figure(name, 1.2, "x", *seconds)
+    yield Figure(f"{name}: processor time", 1.2, "x", *processor)
 
 
 def _bare_question(given: Deployment) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from metaflow_extensions.netflix_ext.host.wiring import Wiring
 def wiring(folder: Path) -> Wiring:
     """Return the parts for the settings in the environment."""
     values = {name: os.environ.get(f"METAFLOW_{name}") for name in NAMES}
-    return Wiring(read(values, os.environ), folder / "catalog")
+    return Wiring(read(values, os.environ), folder / "catalog", None)
 
 
 def do_resolve(folder: Path) -> None:
