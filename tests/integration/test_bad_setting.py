@@ -36,7 +36,7 @@ MIXED = "[conda(packages={'click': ''}), pypi(packages={'itsdangerous': ''})]"
         ("CONDA_INSTALLER", "mamba", "'rattler' or 'micromamba' or 'conda'"),
         ("CONDA_LOCAL_PATH", "conda", "an absolute path of a folder"),
         ("CONDA_PYPI_DEPENDENCY_RESOLVER", "poetry", "'uv' or 'none'"),
-        ("CONDA_MIXED_DEPENDENCY_RESOLVER", "poetry", "'default' or 'none'"),
+        ("CONDA_MIXED_DEPENDENCY_RESOLVER", "poetry", "'default' or 'conda-lock' or 'none'"),
         ("CONDA_DEFAULT_PYPI_SOURCE", "index.example/simple", "a URL that begins with https://"),
         ("CONDA_DEFAULT_PYPI_SOURCE", "http://127.0.0.1:99999/simple", "a URL that begins with https://"),
         ("CONDA_SYS_DEFAULT_PACKAGES", "{", "a JSON object such as"),

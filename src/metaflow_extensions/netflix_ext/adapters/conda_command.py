@@ -52,11 +52,8 @@ class DryRun:
         self._scratch = scratch
         self._folder = folder
         self._timeout = timeout
-        named = [item.channel for item in request.requirements if item.channel]
-        self._named = bool(named)
-        # The names and URLs of all channels that count, in order of priority.
-        places = [place for name in (*request.channels, *named) for place in settings.places(name)]
-        self.channels = list(dict.fromkeys((place, self._url(place)) for place in places))
+        self._named = any(item.channel for item in request.requirements)
+        self.channels = channels_of(request, settings)
         self._words = self._command()
 
     def run(self, *, pip: bool) -> process.Finished:
@@ -128,24 +125,31 @@ class DryRun:
         # Strictly, a channel that a requirement names would not count where another has the package.
         return "flexible" if self._named and self._settings.priority == "strict" else self._settings.priority
 
-    def _url(self, channel: str) -> str:
-        """Return where *channel* is read."""
-        if channel.startswith(("/", "./", "../", "~")):
-            url = Path(os.path.expanduser(channel)).absolute().as_uri()
-        elif "://" in channel:
-            url = channel.rstrip("/")
-        else:
-            base = self._settings.alias or CHANNELS_LIE_AT
-            where = base if "://" in base else Path(base).expanduser().absolute().as_uri()
-            url = f"{where.rstrip('/')}/{channel}"
-        return mirrored(url, self._settings.mirrors)
-
     def _spec(self, requirement: CondaRequirement) -> str:
         head = requirement.name
         if requirement.channel:
-            head = f"{self._url(self._settings.places(requirement.channel)[0])}::{requirement.name}"
+            head = f"{_url(self._settings.places(requirement.channel)[0], self._settings)}::{requirement.name}"
         constraint = requirement.constraint or ("*" if requirement.build else "")
         return " ".join(part for part in (head, constraint, requirement.build) if part)
+
+
+def channels_of(request: CondaRequest, settings: ChannelSettings) -> list[tuple[str, str]]:
+    """Return the names of all channels that count, in order of priority, and where each is read."""
+    named = [item.channel for item in request.requirements if item.channel]
+    places = [place for name in (*request.channels, *named) for place in settings.places(name)]
+    return list(dict.fromkeys((place, _url(place, settings)) for place in places))
+
+
+def _url(channel: str, settings: ChannelSettings) -> str:
+    if channel.startswith(("/", "./", "../", "~")):
+        url = Path(os.path.expanduser(channel)).absolute().as_uri()
+    elif "://" in channel:
+        url = channel.rstrip("/")
+    else:
+        base = settings.alias or CHANNELS_LIE_AT
+        where = base if "://" in base else Path(base).expanduser().absolute().as_uri()
+        url = f"{where.rstrip('/')}/{channel}"
+    return mirrored(url, settings.mirrors)
 
 
 def _record(package: CondaPackage) -> dict[str, Any]:

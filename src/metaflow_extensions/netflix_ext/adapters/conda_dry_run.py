@@ -7,18 +7,18 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ..engine.channel_settings import NOTHING_SAID, ChannelSettings, mirrored
-from ..engine.errors import ExtensionError, InputError, ResolveError, SourceError, ToolError
+from ..engine.channel_settings import NOTHING_SAID, ChannelSettings
+from ..engine.errors import ExtensionError, InputError, SourceError, ToolError
 from ..engine.package import CondaPackage
 from ..engine.ports import CondaRequest
 from ..engine.secret import has_credentials, strip_credentials
 from . import conda_answer, process
-from .conda import TIMEOUT, package_of, question
+from .conda import TIMEOUT, question
 from .conda_command import DryRun
+from .conda_completion import canonical, completed
 from .conda_explained import bad_source, explained, unsatisfiable
 from .conda_program import CondaProgram
 from .worker import ERRORS, Worker, WorkerError
@@ -79,7 +79,7 @@ class ProgramSolver:
             attempt = DryRun(
                 program, request, Path(scratch), self._folder / program.name, self._settings, self._timeout
             )
-            _check_public(attempt.channels, asked["secrets"], program)
+            check_public(attempt.channels, asked["secrets"], program)
             attempt.prepared = self._prepare(asked)
             try:
                 found = self._packages(attempt, asked)
@@ -87,7 +87,9 @@ class ProgramSolver:
                 raise unsatisfiable(str(error), request, asked, self._worker) from error
         _check(found, request, program)
         pinned = {package.name: package for package in request.pinned}
-        return tuple(pinned.get(package.name, package) for package in self._complete(found, asked))
+        return tuple(
+            pinned.get(package.name, package) for package in completed(found, asked, self._worker, self._hash_of)
+        )
 
     def _packages(self, attempt: DryRun, asked: dict[str, Any]) -> list[CondaPackage]:
         if attempt.request.pinned:  # a Python that is kept has its pip, or has to live without
@@ -103,16 +105,11 @@ class ProgramSolver:
         done = attempt.run(pip=pip)
         try:
             found = conda_answer.records(done.stdout, done.stderr, done.returncode)
-            return [self._canonical(conda_answer.package(record)) for record in found]
+            return [canonical(conda_answer.package(record), self._settings) for record in found]
         except conda_answer.GarbledError as error:
             raise self._failed(attempt, done, asked, str(error)) from error
         except (KeyError, ValueError, TypeError) as error:
             raise attempt.failed(done, f"gave a package that cannot be understood ({error})") from error
-
-    def _canonical(self, package: CondaPackage) -> CondaPackage:
-        """Return *package* with the URL that it has everywhere, whatever mirror it was seen on."""
-        back = {mirror: clean for clean, mirror in self._settings.mirrors.items()}
-        return replace(package, url=mirrored(package.url, back), channel=mirrored(package.channel, back))
 
     def _failed(self, attempt: DryRun, done: process.Finished, asked: dict[str, Any], why: str) -> ExtensionError:
         """Return what a run without an answer means: a channel's fault where we meet one there too, else the tool's."""
@@ -126,20 +123,6 @@ class ProgramSolver:
                 return explained(error, attempt.request, asked, self._worker)
         said = f"{done.stdout}\n{done.stderr}".strip()
         return bad_source(said, attempt.channels) if _NO_SOURCE.search(said) else attempt.failed(done, why)
-
-    def _complete(self, packages: list[CondaPackage], asked: dict[str, Any]) -> list[CondaPackage]:
-        """Return *packages* as the channels tell of them, which is more than tools do; what they do not know stays."""
-        try:
-            records = self._worker.request("find", {**asked, "files": [list(_key(package)) for package in packages]})
-        except WorkerError as error:
-            if not all(package.url and (package.sha256 or package.md5) for package in packages):
-                raise error.translated() from error
-            records = []  # the tool has ways to the channel that we have not
-        known = {_key(item): item for item in map(package_of, records)}
-        completed = [self._hashed(_merged(package, known.get(_key(package)))) for package in packages]
-        # The tool's order goes by its wish for a pip, too; where all are known, theirs is by what they depend on.
-        order = {key: number for number, key in enumerate(known)}
-        return sorted(completed, key=lambda item: order[_key(item)]) if len(order) == len(completed) else completed
 
     def _prepare(self, asked: dict[str, Any]) -> Future[None]:
         """Let the worker read what the channels have while the tool does; the future has what is wrong with them."""
@@ -157,32 +140,9 @@ class ProgramSolver:
         threading.Thread(target=read, name="metadata", daemon=True).start()
         return future
 
-    def _hashed(self, package: CondaPackage) -> CondaPackage:
-        if not package.url:
-            raise ResolveError(
-                f"no channel has {package.name} {package.version} {package.build}, which the solver has picked",
-                "its metadata of the channel is out of date, or the channel's is: run it again",
-            )
-        if package.sha256 or package.md5:
-            return package
-        sha256, size = self._hash_of(package.url)
-        return replace(package, sha256=sha256, size=package.size or size)
 
-
-def _key(package: CondaPackage) -> tuple[str, str, str, str]:
-    return package.name, package.version, package.build, package.subdir
-
-
-def _merged(package: CondaPackage, known: CondaPackage | None) -> CondaPackage:
-    """Return *known*, what a channel says of *package*, unless the tool has seen another file."""
-    if known is None or (package.url and package.url != known.url):
-        return package
-    hashes = ((package.sha256, known.sha256), (package.md5, known.md5))
-    return package if any(told and said and told != said for told, said in hashes) else known
-
-
-def _check_public(channels: Sequence[tuple[str, str]], secrets: Mapping[str, str], program: CondaProgram) -> None:
-    """Raise SourceError where a channel needs credentials: a command line is no place for them."""
+def check_public(channels: Sequence[tuple[str, str]], secrets: Mapping[str, str], program: CondaProgram) -> None:
+    """Raise SourceError where a channel (its name, its URL) needs credentials, which *program* would get openly."""
     for _, channel in channels:
         clean = strip_credentials(channel)
         if has_credentials(channel) or any(clean == url or clean.startswith(f"{url}/") for url in secrets):

@@ -112,6 +112,20 @@ class Origins(Protocol):
         ...
 
 
+class MixedSolver(Protocol):
+    """Picks conda packages and wheels together. Raises ResolveError with an explanation, SourceError."""
+
+    def solve(
+        self, conda: CondaRequest, requirements: Sequence[PypiRequirement], indexes: Sequence[str], options: PypiOptions
+    ) -> tuple[tuple[CondaPackage, ...], tuple[PypiPackage, ...]]:
+        """Return packages in an order in which they can be linked, and one wheel for what is not among them."""
+        ...
+
+    def versions(self) -> Mapping[str, str]:
+        """Return the names and versions of the tools that solve."""
+        ...
+
+
 class CondaInstaller(Protocol):
     """Links conda packages. Raises PackageError where bytes are not those resolved, CreateError else."""
 

@@ -17,7 +17,7 @@ from .events import Reporter
 from .options import PypiOptions
 from .package import CondaPackage, PypiPackage, is_free_threaded
 from .platform import VirtualPackage, virtual_packages
-from .ports import CondaRequest, CondaSolver, PypiRequest, PypiSolver
+from .ports import CondaRequest, CondaSolver, MixedSolver, PypiRequest, PypiSolver
 from .request import Request
 from .requirement import FREE_THREADED, CondaRequirement, python_requirement
 from .resolved import ResolvedEnvironment
@@ -29,7 +29,8 @@ _WORKERS = 8
 class Resolver:
     """The solvers, who asks (``author``), what time it is (``now``: UTC, ISO 8601), and conda's names on PyPI.
 
-    ``host`` holds name and version of what resolves for: Metaflow. Without ``builder`` nothing is built from source.
+    ``host`` holds name and version of what resolves for: Metaflow. Without ``builder`` nothing is built from source;
+    without ``mixed`` conda packages are solved first, and wheels to go with them.
     """
 
     conda: CondaSolver
@@ -39,6 +40,7 @@ class Resolver:
     pypi_names: Callable[[], Mapping[str, str]]
     host: Mapping[str, str] = field(default_factory=dict)
     builder: Builder | None = None
+    mixed: MixedSolver | None = None
 
 
 def resolve(
@@ -87,6 +89,9 @@ def named(steps: Sequence[str]) -> str:
 def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEnvironment:
     spec, extension = request.spec, request.extension
     virtual = virtual_packages(request.arch, spec.virtual)
+    if resolver.mixed is not None and extension is None and spec.conda and spec.pypi:
+        both = resolver.mixed.solve(_question(request, virtual), spec.pypi, spec.indexes, spec.options)
+        return _resolved(request, virtual, *both, {**resolver.mixed.versions()}, resolver)
     conda = _conda(request, virtual, resolver)
     python = python_of(conda)
     if not python:
@@ -111,7 +116,19 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
         )
     if extension is not None and len(conda) + len(wheels) == len(extension.base.conda) + len(extension.base.pypi):
         return extension.base
-    tools = {**resolver.host, **resolver.conda.versions(), **(resolver.pypi.versions() if asked else {})}
+    tools = {**resolver.conda.versions(), **(resolver.pypi.versions() if asked else {})}
+    return _resolved(request, virtual, conda, wheels, tools, resolver)
+
+
+def _resolved(
+    request: Request,
+    virtual: tuple[VirtualPackage, ...],
+    conda: tuple[CondaPackage, ...],
+    wheels: tuple[PypiPackage, ...],
+    tools: Mapping[str, str],
+    resolver: Resolver,
+) -> ResolvedEnvironment:
+    spec, extension = request.spec, request.extension
     origin = {"extends": ":".join(extension.base.env_id[:2])} if extension is not None else {}
     return ResolvedEnvironment.make(
         req_id=spec.req_id,
@@ -120,7 +137,7 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
         virtual=tuple(str(package) for package in virtual),
         conda=conda,
         pypi=wheels,
-        provenance={"by": resolver.author, "on": resolver.now(), **origin, **tools},
+        provenance={"by": resolver.author, "on": resolver.now(), **origin, **resolver.host, **tools},
         stored=extension.base.stored if extension is not None else {},
     )
 
@@ -175,12 +192,7 @@ def _builds(
 def _conda(request: Request, virtual: tuple[VirtualPackage, ...], resolver: Resolver) -> tuple[CondaPackage, ...]:
     """Solve what comes from channels; of an environment that is extended, every package comes back as it is there."""
     spec, extension = request.spec, request.extension
-    question = CondaRequest(
-        requirements=(python_requirement(spec.python), *spec.conda, *spec.conda_only),
-        channels=spec.channels,
-        arch=request.arch,
-        virtual=virtual,
-    )
+    question = _question(request, virtual)
     if extension is None:
         if spec.conda_only:
             _check_conda_only(replace(question, requirements=spec.conda_only), resolver)
@@ -191,6 +203,16 @@ def _conda(request: Request, virtual: tuple[VirtualPackage, ...], resolver: Reso
     kept = tuple(CondaRequirement(name) for name in pinned)
     found = resolver.conda.solve(replace(question, requirements=(*kept, *extension.conda), pinned=extension.base.conda))
     return tuple(pinned.get(package.name, package) for package in found)
+
+
+def _question(request: Request, virtual: tuple[VirtualPackage, ...]) -> CondaRequest:
+    spec = request.spec
+    return CondaRequest(
+        requirements=(python_requirement(spec.python), *spec.conda, *spec.conda_only),
+        channels=spec.channels,
+        arch=request.arch,
+        virtual=virtual,
+    )
 
 
 def _check_conda_only(question: CondaRequest, resolver: Resolver) -> None:

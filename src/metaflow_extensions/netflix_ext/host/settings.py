@@ -78,7 +78,8 @@ class Settings:
     the folders ``packages`` and ``envs``. ``preferred_format`` is that of conda packages in containers, empty for the
     channel's; ``installer`` names the program that installs them there, in the folder ``installer_folder`` of the
     store and with ``{arch}`` in it, empty for ours. ``resolver`` picks conda packages and ``conda_installer`` links
-    them on this machine; where these are executables, they are those of ``distribution``, if there is one.
+    them on this machine, and ``mixed`` picks packages of both worlds together; where these are executables, they are
+    those of ``distribution``, if there is one.
     ``build_seconds`` is how long building one wheel may take.
     ``index_settings`` tells whether those of pip and uv count, too.
     ``package_folders`` are the user's own, of conda: packages there are taken, and nothing is written there.
@@ -101,7 +102,7 @@ class Settings:
     conda_installer: str
     distribution: Path | None
     pypi: bool
-    mixed: bool
+    mixed: str
     virtual: Mapping[str, tuple[VirtualPackage, ...]]
     gpu_virtual: Mapping[str, tuple[VirtualPackage, ...]]
     remote_commands: tuple[str, ...]
@@ -145,7 +146,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | 
         conda_installer=_choice("CONDA_INSTALLER", values, ("rattler", "micromamba", "conda")),
         distribution=_folder("CONDA_LOCAL_PATH", values),
         pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values, ("uv", "none")) != "none",
-        mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values, ("default", "none")) != "none",
+        mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values, ("default", "conda-lock", "none")),
         virtual=_virtual("CONDA_SYS_DEFAULT_PACKAGES", values, environ),
         gpu_virtual=_virtual("CONDA_SYS_DEFAULT_GPU_PACKAGES", values, {}) or _default_gpu(environ),
         remote_commands=_list("CONDA_REMOTE_COMMANDS", values) or ("batch", "kubernetes"),

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,13 +28,13 @@ from ..engine.history import MANIFEST, ManifestFile
 from ..engine.index_settings import IndexSettings
 from ..engine.options import PypiOptions
 from ..engine.origin import settled
-from ..engine.ports import CondaInstaller, CondaSolver, PypiSolver, Store
+from ..engine.ports import CondaInstaller, CondaSolver, MixedSolver, PypiSolver, Store
 from ..engine.renamed import renamed
 from ..engine.request import DEFAULT_INDEX
 from ..engine.resolve import Resolver
 from ..engine.secret import strip_credentials
 from . import compat
-from .settings import ROOT_NAMES, Settings, user
+from .settings import PROGRAMS, ROOT_NAMES, Settings, user
 from .store import MetaflowStore
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ class Wiring:
             host={"metaflow": compat.version()},
             now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pypi_names=pypi_names,
+            mixed=self._mixed_solver,
             builder=self.builder,
         )
 
@@ -158,6 +159,39 @@ class Wiring:
             hash_of=HttpFetcher(self._credentials.channels, settings=channels).hash_of,
             settings=channels,
             secrets=self._credentials.sources,
+        )
+
+    @property
+    def _mixed_solver(self) -> MixedSolver | None:
+        if self.settings.mixed != "conda-lock":
+            return None
+        from ..adapters import conda_lock_program
+        from ..adapters.conda_lock import CondaLockSolver
+        from ..adapters.http import HttpFetcher
+
+        folder, distribution = self.settings.envs_root / _PROGRAMS / "conda-lock", self.settings.distribution
+        return CondaLockSolver(
+            cache(lambda: conda_lock_program.find(os.environ, distribution=distribution, folder=folder)),
+            cache(self._any_program),
+            self._worker,
+            hash_of=HttpFetcher(self._credentials.channels, settings=self.settings.channel_settings).hash_of,
+            pypi_names=pypi_names,
+            settings=self.settings.channel_settings,
+            secrets=self._credentials.sources,
+        )
+
+    def _any_program(self) -> CondaProgram:
+        """Return the executable that resolves, else the first that there is; raise ToolError where there is none."""
+        names = (self.settings.resolver,) if self.settings.resolver in PROGRAMS else PROGRAMS
+        errors = []
+        for name in names:
+            try:
+                return self._program(name)
+            except ToolError as error:
+                errors.append(error.message)
+        raise ToolError(
+            f"conda-lock needs {' or '.join(names)}: {'; '.join(errors)}",
+            "install one of them, or let METAFLOW_CONDA_MIXED_DEPENDENCY_RESOLVER be default",
         )
 
     def _program(self, name: str) -> CondaProgram:
