@@ -13,7 +13,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks import commands, containers, engine, flows, startup, stores
+from benchmarks import commands, containers, debugging, engine, flows, startup, stores
 from benchmarks.bench import Figure, Place, save
 from tests.channel import ensure, serve
 
@@ -29,6 +29,7 @@ SCENARIOS: dict[str, Scenario] = {
     "commands": commands.commands,
     "caching": stores.caching,
     "second-s3": stores.second_run,
+    "debug": debugging.debugging,
     "bootstrap": containers.bootstrapping,
     "volume": containers.on_a_volume,
     "first-import": containers.importing,

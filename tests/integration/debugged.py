@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import pickle
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -77,3 +79,33 @@ def scripted(project: Project, answer: dict[str, Any], code: str, **variables: s
     copy = script.with_name("scripted.py")
     copy.write_text(f"{script.read_text('utf-8')}\n{code}\n", "utf-8")
     return project.program([answer["python"], str(copy)], variables=variables)
+
+
+def multiply(root: Path, flow: str, run: str, step: str, count: int) -> None:
+    """Let a step of a local run with tasks of a foreach have *count* of them, made of the first one.
+
+    They have all that a task has: metadata, and artifacts, of which the place in the foreach is their own.
+    """
+    from metaflow.datastore import FlowDataStore
+    from metaflow.plugins.datastores.local_storage import LocalStorage
+
+    folder = root / ".metaflow" / flow / run / step
+    model = min((path for path in folder.iterdir() if path.name.isdigit()), key=lambda path: int(path.name))
+    store = FlowDataStore(flow, None, storage_impl=LocalStorage, ds_root=str(root / ".metaflow"))
+    stack = store.get_task_datastore(run, step, model.name)["_foreach_stack"]
+    stacks = [[*stack[:-1], stack[-1]._replace(index=number, num_splits=count)] for number in range(count)]
+    saved = store.ca_store.save_blobs(iter([pickle.dumps(each, protocol=4) for each in stacks]))
+    documents = {path.relative_to(model): path.read_text() for path in model.rglob("*") if path.is_file()}
+    for task in folder.iterdir():
+        if task.name.isdigit():
+            shutil.rmtree(task)
+    for number, blob in enumerate(saved):
+        task = folder / str(100 + number)
+        for name, text in documents.items():
+            changed = text.replace(f'"{step}:0"', f'"{step}:{number}"').replace(f'"{model.name}"', f'"{task.name}"')
+            if name.name == "0.data.json":
+                facts = json.loads(text)
+                facts["objects"]["_foreach_stack"] = blob.key
+                changed = json.dumps(facts)
+            (task / name).parent.mkdir(parents=True, exist_ok=True)
+            (task / name).write_text(changed)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.channel import Server
-from tests.integration.debugged import KEPT, debug, opened, scripted, tasks
+from tests.integration.debugged import KEPT, debug, multiply, opened, scripted, tasks
 from tests.project import FLOWS, Finished, Project, project_at
 
 pytestmark = pytest.mark.slow
@@ -134,6 +134,39 @@ def test_artifacts_are_read_when_they_are_touched(user: Project, wide: dict[str,
     )
     done = only_opened(user, join, code)
     assert "READ []\nREAD ['number'] 7 12\n" in done.stdout, done.output
+
+
+WATCH = """
+import atexit, sys
+
+paths = []
+sys.addaudithook(lambda event, words: paths.append(str(words[0])) if event == "open" else None)
+atexit.register(lambda: open(WATCHED, "w").write("\\n".join(paths)))
+"""
+
+
+def test_many_tasks_cost_nothing(user: Project, wide: dict[str, str], tmp_path: Path) -> None:
+    """Opening a task reads no other task of its step; of a join's inputs no more is read than which there are."""
+    done = outside(user, "wide.py", "run")
+    assert done.returncode == 0, done.output
+    run = str(user.latest("WideFlow", "max(r.pathspec for r in Flow('WideFlow'))"))
+    multiply(user.root, *run.split("/"), "each", 100)
+    (tmp_path / "sitecustomize.py").write_text(f"WATCHED = {str(tmp_path / 'watched')!r}\n{WATCH}")
+    read = {}
+    for name in ("each/150", "join", "end"):
+        folder = tmp_path / name.replace("/", "_")
+        opened(user, f"{run}/{name}", folder, "--no-kernel", PYTHONPATH=str(tmp_path))
+        paths = (tmp_path / "watched").read_text().splitlines()
+        read[name] = [path.partition(f"{run}/each/")[2] for path in paths if f"{run}/each/" in path]
+
+    assert {path.partition("/")[0] for path in read["each/150"]} <= {"150", "_meta"}
+    assert {path.rpartition("/")[2] for path in read["join"]} == {"_self.json"}
+    assert len(read["join"]) <= 102
+    assert read["end"] == []
+
+    answer = opened(user, f"{run}/join", tmp_path / "again", "--no-kernel")
+    done = only_opened(user, answer, "print('READ', len(inputs), inputs[41].index, len(inputs[3].big))")
+    assert "READ 100 41 1000\n" in done.stdout, done.output
 
 
 def test_self_is_the_users_own_flow(user: Project, wide: dict[str, str], tmp_path: Path) -> None:
