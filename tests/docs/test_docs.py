@@ -8,6 +8,7 @@ must occur; `...` stands for anything. A comment above a block says what else ho
 
 from __future__ import annotations
 
+import base64
 import os
 import re
 import subprocess
@@ -20,13 +21,13 @@ import pytest
 from metaflow import plugins
 
 from metaflow_extensions.netflix_ext.host.settings import NAMES
-from tests.channel import Server, ensure, serve
+from tests.channel import Rule, Server, ensure, serve
 from tests.project import Project, project_at
 
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"python", "toml", "diff", "console", "sh"}
 NEEDS_DEFAULT_INDEX = {"README.md"}
-NOT_RUN = 30
+NOT_RUN = 32
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<note>.+?) -->\n+)?^```(?P<word>\w+)(?: title=\"(?P<title>.+?)\")?\n(?P<text>.*?)^```$", re.M | re.S
@@ -107,6 +108,15 @@ def served() -> Iterator[Server]:
         yield running
 
 
+@pytest.fixture(scope="session")
+def closed() -> Iterator[Server]:
+    """The same for those alone who know a password."""
+    with serve(ensure("tests")) as running:
+        known = base64.b64encode(b"reader:secret").decode()
+        running.rules.append(Rule("", require_token=known, headers=(("WWW-Authenticate", "Basic"),)))
+        yield running
+
+
 def play(page: str, project: Project, variables: dict[str, str]) -> None:
     """Write the files of a page and run its commands, as somebody who reads it does."""
     files: dict[str, str] = {}
@@ -150,15 +160,16 @@ def shell(command: str, project: Project, variables: dict[str, str]) -> tuple[in
 @pytest.mark.parametrize(
     "page", [pytest.param(page, marks=[pytest.mark.network] * (page in NEEDS_DEFAULT_INDEX)) for page in RUNNING]
 )
-def test_page_runs_as_written(page: str, tmp_path: Path, served: Server) -> None:
+def test_page_runs_as_written(page: str, tmp_path: Path, served: Server, closed: Server) -> None:
     """What a page tells to write and to run works, and prints what the page shows."""
     root = tmp_path / "project"
     root.mkdir()
     project = project_at(root, served, tmp_path / "envs")
     if page in NEEDS_DEFAULT_INDEX:
         del project.variables["METAFLOW_CONDA_DEFAULT_PYPI_SOURCE"]
-    # A mirror to point the channel alias at, and an index to be listed before the default one.
-    play(page, project, {"MIRROR": served.url})
+    # A mirror to point the channel alias at, an index to be listed before the default one, and one behind a password.
+    private = {"PRIVATE": closed.url, "PRIVATE_HOST": closed.url.rpartition("/")[2]}
+    play(page, project, {"MIRROR": served.url, "PIP_CONFIG_FILE": os.devnull, **private})
 
 
 def test_blocks_that_are_not_run() -> None:
