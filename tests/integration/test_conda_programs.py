@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import shutil
 import subprocess
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -18,7 +20,7 @@ from metaflow_extensions.netflix_ext.adapters.conda_dry_run import ProgramSolver
 from metaflow_extensions.netflix_ext.adapters.http import HttpFetcher
 from metaflow_extensions.netflix_ext.adapters.worker import Worker
 from metaflow_extensions.netflix_ext.engine.errors import ExtensionError, SourceError, ToolError
-from metaflow_extensions.netflix_ext.engine.platform import virtual_packages
+from metaflow_extensions.netflix_ext.engine.platform import arch_of, virtual_packages
 from metaflow_extensions.netflix_ext.engine.ports import CondaRequest
 from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement
 from tests import standin
@@ -275,6 +277,38 @@ def test_a_flow_runs_in_what_each_has_linked(name: str, fresh: Project, tmp_path
     made = [words for words in standin.calls(tmp_path / "bin" / name) if words[0] == "create"]
     assert len(made) == 1
     assert "--offline" in made[0]
+
+
+@pytest.mark.slow
+def test_a_flow_runs_with_a_distribution_of_the_store(fresh: Project, tmp_path: Path) -> None:
+    """It is fetched and unpacked when it is first needed, and then left alone; no other executable counts."""
+    standin.put(tmp_path / "made" / "bin", "micromamba")
+    shared = tmp_path / "shared"
+    (shared / "dists").mkdir(parents=True)
+    here = arch_of(platform.system(), platform.machine())
+    with tarfile.open(shared / "dists" / f"conda-{here}.tgz", "w:gz") as archive:
+        archive.add(tmp_path / "made" / "bin", "bin")
+    chosen = {
+        "METAFLOW_CONDA_LOCALROOT": str(shared),
+        "METAFLOW_CONDA_LOCAL_DIST_DIRNAME": "dists",
+        "METAFLOW_CONDA_LOCAL_DIST": "conda-{arch}.tgz",
+        "METAFLOW_CONDA_LOCAL_PATH": str(tmp_path / "opt" / "conda"),
+        "METAFLOW_CONDA_DEPENDENCY_RESOLVER": "micromamba",
+        "SPEC": "[conda(packages={'click': ''})]",
+        "IMPORTS": "click",
+    }
+
+    fresh.run(FLOWS / "one.py", variables=chosen)
+    lacking = fresh.flow(
+        FLOWS / "one.py",
+        *("environment", "resolve", "--force"),
+        variables={**chosen, "METAFLOW_CONDA_DEPENDENCY_RESOLVER": "conda"},
+    )
+
+    assert (tmp_path / "opt" / "conda" / ".metaflow-local-env").is_file()
+    assert fresh.latest("OneFlow", "list(run['start'].task.data.saw)") == ["click"]
+    assert lacking.returncode == 1
+    assert f"conda was not found in '{tmp_path}/opt/conda/bin'" in lacking.output
 
 
 @pytest.mark.slow

@@ -48,6 +48,7 @@ GOOD: list[tuple[str, Any, str, object, object]] = [
     ("CONDA_DEPENDENCY_RESOLVER", "mamba", "resolver", "mamba", "rattler"),
     ("CONDA_INSTALLER", "conda", "conda_installer", "conda", "rattler"),
     ("CONDA_LOCAL_PATH", "/opt/conda", "distribution", Path("/opt/conda"), None),
+    ("CONDA_LOCAL_DIST_DIRNAME", "some/folder", "distribution_key", "", ""),
     ("CONDA_PYPI_DEPENDENCY_RESOLVER", "none", "pypi", False, True),
     ("CONDA_PYPI_DEPENDENCY_RESOLVER", "uv", "pypi", True, True),
     ("CONDA_MIXED_DEPENDENCY_RESOLVER", "none", "mixed", "none", "default"),
@@ -88,6 +89,8 @@ BAD: list[tuple[str, Any]] = [
     ("CONDA_DEPENDENCY_RESOLVER", 3),
     ("CONDA_INSTALLER", "mamba"),
     ("CONDA_LOCAL_PATH", "conda"),
+    ("CONDA_LOCAL_DIST", "../conda.tar"),
+    ("CONDA_LOCAL_DIST_DIRNAME", "/folder"),
     ("CONDA_PYPI_DEPENDENCY_RESOLVER", "pip"),
     ("CONDA_MIXED_DEPENDENCY_RESOLVER", "poetry"),
     ("CONDA_DEFAULT_PYPI_SOURCE", "ftp://a.example"),
@@ -161,7 +164,7 @@ def test_a_secret_in_a_root_is_not_told() -> None:
 
 def test_every_variable_is_tested() -> None:
     """No variable is without a good and a bad value here."""
-    assert {name for name, *_ in GOOD} == set(NAMES)
+    assert {name for name, *_ in GOOD} == set(NAMES) - {"CONDA_LOCAL_DIST"}  # which is nothing without another
     assert {name for name, _ in BAD} == set(NAMES)
 
 
@@ -199,6 +202,17 @@ def test_conda_s_own_channels_are_a_second_choice() -> None:
 
     assert settings(environ).channels == ("theirs",)
     assert settings(environ, CONDA_CHANNELS="ours").channels == ("ours",)
+
+
+def test_a_distribution_needs_its_place() -> None:
+    """Its key is that of its folder and its name; one without a place on this machine contradicts itself."""
+    whole = {"CONDA_LOCAL_DIST": "conda-{arch}.tar.gz", "CONDA_LOCAL_PATH": "/opt/conda"}
+
+    assert settings(**whole).distribution_key == "conda-{arch}.tar.gz"
+    assert settings(**whole, CONDA_LOCAL_DIST_DIRNAME="a/b").distribution_key == "a/b/conda-{arch}.tar.gz"
+    with pytest.raises(SettingError, match="METAFLOW_CONDA_LOCAL_PATH does not say where") as caught:
+        settings(CONDA_LOCAL_DIST="conda.tar.gz")
+    assert caught.value.hint
 
 
 def test_what_others_say_of_channels_counts_after_ours() -> None:

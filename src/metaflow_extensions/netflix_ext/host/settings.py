@@ -38,6 +38,8 @@ NAMES = (
     "CONDA_ENVS_DIRNAME",
     "CONDA_DEPENDENCY_RESOLVER",
     "CONDA_INSTALLER",
+    "CONDA_LOCAL_DIST",
+    "CONDA_LOCAL_DIST_DIRNAME",
     "CONDA_LOCAL_PATH",
     "CONDA_PYPI_DEPENDENCY_RESOLVER",
     "CONDA_MIXED_DEPENDENCY_RESOLVER",
@@ -79,7 +81,7 @@ class Settings:
     channel's; ``installer`` names the program that installs them there, in the folder ``installer_folder`` of the
     store and with ``{arch}`` in it, empty for ours. ``resolver`` picks conda packages and ``conda_installer`` links
     them on this machine, and ``mixed`` picks packages of both worlds together; where these are executables, they are
-    those of ``distribution``, if there is one.
+    those of ``distribution``, if there is one; it comes from ``distribution_key`` of the store, if that is not empty.
     ``build_seconds`` is how long building one wheel may take.
     ``index_settings`` tells whether those of pip and uv count, too.
     ``package_folders`` are the user's own, of conda: packages there are taken, and nothing is written there.
@@ -101,6 +103,7 @@ class Settings:
     resolver: str
     conda_installer: str
     distribution: Path | None
+    distribution_key: str
     pypi: bool
     mixed: str
     virtual: Mapping[str, tuple[VirtualPackage, ...]]
@@ -145,6 +148,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | 
         resolver=_choice("CONDA_DEPENDENCY_RESOLVER", values, ("rattler", *PROGRAMS)),
         conda_installer=_choice("CONDA_INSTALLER", values, ("rattler", "micromamba", "conda")),
         distribution=_folder("CONDA_LOCAL_PATH", values),
+        distribution_key=_distribution(values),
         pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values, ("uv", "none")) != "none",
         mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values, ("default", "conda-lock", "none")),
         virtual=_virtual("CONDA_SYS_DEFAULT_PACKAGES", values, environ),
@@ -268,6 +272,18 @@ def _key(name: str, values: Mapping[str, Any], may_be: str) -> str:
         return check_key(text) if text else ""
     except ExtensionError:
         raise _bad(name, text, may_be) from None
+
+
+def _distribution(values: Mapping[str, Any]) -> str:
+    """Return the key of the distribution in the store; raise SettingError where only a part of it is said."""
+    folder = _key("CONDA_LOCAL_DIST_DIRNAME", values, "the name of a folder in the store")
+    name = _key("CONDA_LOCAL_DIST", values, "the name of a file in the store, such as 'conda-{arch}.tar.gz'")
+    if name and not _folder("CONDA_LOCAL_PATH", values):
+        raise SettingError(
+            f"METAFLOW_CONDA_LOCAL_DIST is '{name}', and METAFLOW_CONDA_LOCAL_PATH does not say where it is to lie",
+            "set METAFLOW_CONDA_LOCAL_PATH to a folder of this machine, or take METAFLOW_CONDA_LOCAL_DIST away",
+        )
+    return "/".join(part for part in (folder, name) if part) if name else ""
 
 
 def _backend(name: str, values: Mapping[str, Any]) -> str:

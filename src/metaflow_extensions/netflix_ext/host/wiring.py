@@ -169,9 +169,9 @@ class Wiring:
         from ..adapters.conda_lock import CondaLockSolver
         from ..adapters.http import HttpFetcher
 
-        folder, distribution = self.settings.envs_root / _PROGRAMS / "conda-lock", self.settings.distribution
+        folder = self.settings.envs_root / _PROGRAMS / "conda-lock"
         return CondaLockSolver(
-            cache(lambda: conda_lock_program.find(os.environ, distribution=distribution, folder=folder)),
+            cache(lambda: conda_lock_program.find(os.environ, distribution=self._distribution, folder=folder)),
             cache(self._any_program),
             self._worker,
             hash_of=HttpFetcher(self._credentials.channels, settings=self.settings.channel_settings).hash_of,
@@ -199,7 +199,22 @@ class Wiring:
         from ..adapters import conda_program
 
         known = self.settings.envs_root / _PROGRAMS / "versions"
-        return conda_program.find(name, os.environ, distribution=self.settings.distribution, known=known)
+        return conda_program.find(name, os.environ, distribution=self._distribution, known=known)
+
+    @cached_property
+    def _distribution(self) -> Path | None:
+        """Where executables are taken from alone, put there from the store if that is how it is set."""
+        from ..adapters import distribution
+
+        path, key = self.settings.distribution, self.settings.distribution_key
+        if path is not None and key:
+            if self.catalog.shared is None:
+                raise SettingError(
+                    "METAFLOW_CONDA_LOCAL_DIST names a distribution in the store, and there is no store",
+                    "name one by --datastore and METAFLOW_CONDA_*ROOT, or take METAFLOW_CONDA_LOCAL_DIST away",
+                )
+            distribution.ensure(path, key.replace("{arch}", self.machine.arch()), self.catalog.shared)
+        return path
 
     @cached_property
     def pypi_solver(self) -> PypiSolver:
