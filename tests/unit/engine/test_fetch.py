@@ -38,7 +38,7 @@ def test_what_a_store_has_is_installed_from_this_machine(tmp_path: Path) -> None
     """Packages that a store keeps get the URL of their file; all else about them stays, and so do the others."""
     report = Recorder()
 
-    conda, pypi = at_hand(environment(), archives(tmp_path), nothing, report, report.note)
+    conda, pypi, _ = at_hand(environment(), archives(tmp_path), nothing, report, report.note)
 
     assert conda == (replace(NUMPY, url=(tmp_path / NUMPY.filename).as_uri()), environment().conda[1])
     assert pypi == tuple(replace(item, url=(tmp_path / item.filename).as_uri(), index="") for item in (BUILT, PLAIN))
@@ -50,7 +50,7 @@ def test_what_is_gone_from_the_store_is_fetched_from_its_source(tmp_path: Path) 
     """A package that a store should have and has not keeps its URL, and people are told."""
     report = Recorder()
 
-    conda, pypi = at_hand(environment(), archives(tmp_path, STORED[BUILT.filename]), nothing, report, report.note)
+    conda, pypi, _ = at_hand(environment(), archives(tmp_path, STORED[BUILT.filename]), nothing, report, report.note)
 
     assert conda == environment().conda
     assert pypi[1] == PLAIN
@@ -76,7 +76,7 @@ def test_what_no_store_has_is_left_to_its_source(tmp_path: Path) -> None:
     report = Recorder()
     plain = resolved(NUMPY, pypi=[PLAIN])
 
-    assert at_hand(plain, FakeArchives(), nothing, report, report.note) == (plain.conda, plain.pypi)
+    assert at_hand(plain, FakeArchives(), nothing, report, report.note) == (plain.conda, plain.pypi, None)
     assert report.notes == []
 
 
@@ -87,7 +87,7 @@ def test_what_is_here_needs_no_store(tmp_path: Path) -> None:
     file = tmp_path / PLAIN.filename
     broken = FakeArchives(at_hand={PLAIN.filename: file}, error=StoreError("it cannot be reached"))
 
-    conda, pypi = at_hand(plain, broken, lambda _: True, report, report.note)
+    conda, pypi, _ = at_hand(plain, broken, lambda _: True, report, report.note)
 
     assert conda == plain.conda
     assert pypi == (replace(PLAIN, url=file.as_uri(), index=""),)
@@ -101,7 +101,7 @@ def test_packages_of_a_store_lie_where_their_url_tells(tmp_path: Path) -> None:
     file = tmp_path / NUMPY.filename
     some = FakeArchives({package_key("conda", NUMPY.url, NUMPY.filename, NUMPY.digest): file})
 
-    conda, _ = at_hand(plain, some, nothing, report, report.note)
+    conda, _, _ = at_hand(plain, some, nothing, report, report.note)
 
     assert conda[0].url == file.as_uri()
     # All of an environment is in a store that has some of it.

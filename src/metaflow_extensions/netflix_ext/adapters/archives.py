@@ -17,7 +17,7 @@ from pathlib import Path
 from ..engine.errors import PackageError
 from ..engine.fetch import shown_key
 from ..engine.layout import check_key
-from ..engine.package import CondaPackage, PypiPackage
+from ..engine.package import AnyPackage, CondaPackage
 from ..engine.ports import Fetcher, Store
 
 _BLOCK = 1 << 20
@@ -48,7 +48,7 @@ class KeptArchives:
         self._fetcher = fetcher
         self._channels = channels or fetcher
 
-    def here(self, package: CondaPackage | PypiPackage) -> Path | None:
+    def here(self, package: AnyPackage) -> Path | None:
         """Return the file of *package*, or None where there is none; one that is damaged is none."""
         path, algorithm, expected = self._place(package)
         try:
@@ -59,7 +59,7 @@ class KeptArchives:
             return None
         return path
 
-    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> Path | None:
+    def copied(self, package: AnyPackage, keys: Sequence[str]) -> Path | None:
         """Return the file of *package*, copied from a store that has it under one of *keys*; None where none has it.
 
         Raises PackageError where the bytes are not those that were resolved, OSError where *folder* cannot hold them.
@@ -88,7 +88,7 @@ class KeptArchives:
 
     def fetched(
         self,
-        package: CondaPackage | PypiPackage,
+        package: AnyPackage,
         advanced: Callable[[int], None] = lambda _: None,
         *,
         trusted: Sequence[str] = (),
@@ -100,22 +100,25 @@ class KeptArchives:
         fetcher.fetch(package.url, package.digest, path, advanced, trusted=trusted)
         return path
 
-    def pinned(self, url: str, filename: str) -> str:
-        """Fetch the file *filename* from *url*, whatever it is, keep it, and return its SHA-256; raise PackageError."""
+    def pinned(self, url: str, filename: str) -> tuple[str, int]:
+        """Fetch the file *filename* from *url*, whatever it is, keep it, and return its SHA-256 and its size.
+
+        Raises PackageError.
+        """
         self._sweep()
         self._folder.mkdir(parents=True, exist_ok=True)
         aside = self._folder / f".{secrets.token_hex(8)}"
         try:
-            sha256 = self._fetcher.pinned(url, aside)
+            sha256, size = self._fetcher.pinned(url, aside), aside.stat().st_size
             path = self._folder / check_key(f"sha256-{sha256}/{filename}")
             path.parent.mkdir(exist_ok=True)
             os.replace(aside, path)
         finally:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(aside)
-        return sha256
+        return sha256, size
 
-    def _place(self, package: CondaPackage | PypiPackage) -> tuple[Path, str, str]:
+    def _place(self, package: AnyPackage) -> tuple[Path, str, str]:
         """Return where the file of *package* lies, the algorithm of its hash, and the hash."""
         algorithm, expected = _hash_of(package)
         if not expected:
@@ -142,7 +145,7 @@ class KeptArchives:
                     shutil.rmtree(folder, ignore_errors=True)
 
 
-def _hash_of(package: CondaPackage | PypiPackage) -> tuple[str, str]:
+def _hash_of(package: AnyPackage) -> tuple[str, str]:
     if isinstance(package, CondaPackage) and not package.sha256:
         return "md5", package.md5
     return "sha256", package.sha256

@@ -57,7 +57,7 @@ class UvOrigins:
         if link.path:
             return Origin.of(link, trees.state(Path(link.path)))
         try:
-            return Origin.of(link, self._archives.pinned(link.url, _filename(link.url)))
+            return Origin.of(link, self._archives.pinned(link.url, _filename(link.url))[0])
         except PackageError as error:
             raise SourceError(f"'{name}': {error.message}", error.hint) from error
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..engine.errors import ToolError
 from ..engine.identity import EnvID
-from ..engine.package import CondaPackage, PypiPackage
+from ..engine.package import AnyPackage, CondaPackage, PypiPackage
 from . import compile_sources, process
 from .compile_sources import STATE, Package
 
@@ -33,7 +33,7 @@ class ByteCodeCache:
     def __init__(self, root: Path) -> None:
         self._root = root / ".bytecode"
 
-    def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:
+    def link(self, stage: Path, packages: Iterable[AnyPackage]) -> int:
         """Put what is known of *packages* into *stage* and return how many files; a complete one is marked so."""
         minor = minor_of(stage / "bin" / "python")
         if minor is None:
@@ -49,7 +49,7 @@ class ByteCodeCache:
                 (stage / STATE).write_text(f"{_tag(minor)}\n", encoding="utf-8")
         return count
 
-    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage], env_id: EnvID | None = None) -> None:
+    def begin(self, prefix: Path, packages: Iterable[AnyPackage], env_id: EnvID | None = None) -> None:
         """Let a process of its own make what *prefix* lacks, at the lowest priority; return at once.
 
         With *env_id* it does nothing where the prefix has come to be another environment's.
@@ -89,7 +89,7 @@ def _tag(minor: str) -> str:
     return f"cpython-3{minor}"
 
 
-def with_sources(packages: Iterable[CondaPackage | PypiPackage]) -> list[Package]:
+def with_sources(packages: Iterable[AnyPackage]) -> list[Package]:
     """Return those that may bring sources, as `compile_sources` names them."""
     found = []
     for package in packages:
@@ -98,7 +98,7 @@ def with_sources(packages: Iterable[CondaPackage | PypiPackage]) -> list[Package
             continue
         if isinstance(package, PypiPackage):
             found.append(Package("wheel", package.name, folder))
-        elif _may_have_sources(package):
+        elif isinstance(package, CondaPackage) and _may_have_sources(package):
             found.append(Package("conda", f"{package.name}-{package.version}-{package.build}", folder))
     return found
 

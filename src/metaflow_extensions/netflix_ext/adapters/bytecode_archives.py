@@ -15,7 +15,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..engine.errors import ToolError
-from ..engine.package import CondaPackage, PypiPackage
+from ..engine.package import AnyPackage, PypiPackage
 from . import compile_sources, process
 from .bytecode import FLAGS, PROGRAM, with_sources
 
@@ -37,11 +37,11 @@ class KeptByteCode:
         self._unpack = unpack
         self._python = python
 
-    def expects(self, package: CondaPackage | PypiPackage) -> bool:
+    def expects(self, package: AnyPackage) -> bool:
         """Tell whether *package* may have sources that lack byte code: Python itself brings its own."""
         return package.name != "python" and bool(with_sources([package]))
 
-    def archive(self, package: CondaPackage | PypiPackage, file: Path, minor: str) -> Path | None:
+    def archive(self, package: AnyPackage, file: Path, minor: str) -> Path | None:
         """Return byte code of *package* for Python *minor*; see `ports.ByteCodeArchives`."""
         folder = self._root / f"cpython-{minor.replace('.', '')}" / with_sources([package])[0].folder
         if not folder.is_dir():
@@ -55,7 +55,7 @@ class KeptByteCode:
             os.replace(aside, made)
         return made
 
-    def _compile(self, package: CondaPackage | PypiPackage, file: Path, minor: str, folder: Path) -> None:
+    def _compile(self, package: AnyPackage, file: Path, minor: str, folder: Path) -> None:
         python = self._python(minor)
         if python is None:
             raise ToolError(f"there is no Python {minor} on this machine to make byte code with")

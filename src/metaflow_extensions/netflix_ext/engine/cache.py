@@ -11,7 +11,7 @@ from pathlib import Path
 from .errors import PackageError
 from .events import Reporter
 from .layout import environment_key, package_keys
-from .package import CondaPackage, PypiPackage
+from .package import AnyPackage
 from .ports import Archives, Store
 from .resolved import ResolvedEnvironment
 
@@ -25,7 +25,7 @@ class Wanted:
     The file goes under the last of the keys.
     """
 
-    package: CondaPackage | PypiPackage
+    package: AnyPackage
     keys: tuple[str, ...]
     trusted: tuple[str, ...] = field(default=(), compare=False)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from .errors import StoreError
 from .events import Reporter
 from .layout import byte_code_key, byte_code_list_key, package_keys
-from .package import CondaPackage, PypiPackage
+from .package import AnyPackage
 from .resolved import ResolvedEnvironment
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def publish(environment: ResolvedEnvironment, compiler: Compiler, report: Report
     return found
 
 
-def _one(package: CondaPackage | PypiPackage, environment: ResolvedEnvironment, compiler: Compiler) -> str:
+def _one(package: AnyPackage, environment: ResolvedEnvironment, compiler: Compiler) -> str:
     """Return the SHA-256 of the byte code of *package*; an empty text where there is none to make."""
     tag, store = environment.cache_tag, compiler.store
     there = sorted(key.rpartition("/")[2] for key in store.list(byte_code_key(tag, package.digest)))

@@ -14,7 +14,16 @@ from .events import Reporter
 from .fetch import at_hand
 from .identity import EnvID, parse_env_id
 from .platform import VirtualPackage, satisfies
-from .ports import Activator, CondaInstaller, LinkedByteCode, Machine, PackageFiles, Prefixes, WheelInstaller
+from .ports import (
+    Activator,
+    CondaInstaller,
+    LinkedByteCode,
+    Machine,
+    PackageFiles,
+    Prefixes,
+    PythonInstaller,
+    WheelInstaller,
+)
 from .resolved import ResolvedEnvironment
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_")
@@ -29,6 +38,7 @@ class Creator:
     archives: PackageFiles
     conda: CondaInstaller
     wheels: WheelInstaller
+    pythons: PythonInstaller
     activator: Activator
     byte_code: LinkedByteCode
     machine: Machine
@@ -109,7 +119,7 @@ def create(
         except BaseException:
             report.finished(title, "failed")
             raise
-        report.finished(title, f"{len(environment.conda) + len(environment.pypi)} packages")
+        report.finished(title, f"{len(environment.packages)} packages")
         return prefix
 
 
@@ -119,8 +129,11 @@ def _build(
     replacing = name != environment.env_id.prefix_name and marked(creator.prefixes, name) is not None
     stage, final = creator.prefixes.stage(name, replacing=replacing), creator.prefixes.path(name)
     try:
-        conda, wheels = at_hand(environment, creator.archives, creator.conda.unpacked, report, note)
-        creator.conda.install(conda, stage, final, report)
+        conda, wheels, python = at_hand(environment, creator.archives, creator.conda.unpacked, report, note)
+        if python is not None:
+            creator.pythons.install(python, stage, final)
+        else:
+            creator.conda.install(conda, stage, final, report)
         if wheels:
             trusted = environment.spec.get("options", {}).get("trusted_hosts", ())
             creator.wheels.install(wheels, stage, final, report, trusted=trusted)

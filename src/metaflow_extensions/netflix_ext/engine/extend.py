@@ -15,11 +15,10 @@ from .errors import InputError
 from .package import CondaPackage
 from .platform import VirtualPackage, satisfies
 from .request import Extension, Request, Surroundings, clean_conda, clean_pypi, options_for, sources, virtual_for
-from .requirement import FREE_THREADED, CondaRequirement, PypiRequirement
+from .requirement import CondaRequirement, PypiRequirement, python_fits
 from .resolve import distributions, python_of
 from .resolved import ResolvedEnvironment
 from .spec import PYPI_ONLY, EnvSpec
-from .wheel_tags import plain_version
 
 _SIMPLE = re.compile(r"(?:(?:>=|<=|==|!=|>|<)\d+(?:\.\d+)*|(?:==|!=)?\d+(?:\.\d+)*\.\*)(?:[,|](?!$)|$)")
 _NUMBERS = re.compile(r"\d+(?:\.\d+)*")
@@ -44,6 +43,12 @@ def extend(
     if not (needs or conda or pypi or virtual or ask.options.hashed or ask.options.constraints):
         return None
     spec = EnvSpec.from_dict(base.spec, ":".join(base.env_id[:2]))
+    if base.interpreter is not None and conda:
+        raise InputError(
+            f"{', '.join(map(str, conda))} is asked for from a channel, and the environment to extend has its Python "
+            "from uv, beside which nothing from a channel can stand",
+            "ask for it by @pypi, or resolve an environment of its own with METAFLOW_CONDA_PYPI_PYTHON=conda",
+        )
     if spec.kind == PYPI_ONLY and set(conda) <= set(ask.conda_only):
         pypi += [PypiRequirement.from_pair(*pair) for pair in needs]
     else:
@@ -69,6 +74,7 @@ def _request(
         conda_only=(*spec.conda_only, *ask.conda_only),
         options=spec.options.joined(options_for(ask, surroundings)),
         base=base.env_id.full_id,
+        interpreter=spec.interpreter,
     )
     return Request(spec=whole, arch=base.env_id.arch, extension=extension)
 
@@ -103,22 +109,11 @@ def _virtual(base: ResolvedEnvironment) -> tuple[VirtualPackage, ...]:
 
 
 def _check_python(base: ResolvedEnvironment, python: str | None) -> None:
-    if python is not None and not _python_fits(python_of(base.conda), python):
+    if python is not None and not python_fits(python_of(base), python):
         raise InputError(
             f"Python {python} is asked for, and the environment to extend has {base.python_version}",
             "leave the version of Python out, or resolve an environment of its own",
         )
-
-
-def _python_fits(version: str, constraint: str) -> bool:
-    """Tell whether *version* meets *constraint*, in the form of `requirement.python_constraint`."""
-    if constraint.endswith(FREE_THREADED):
-        return version.endswith(FREE_THREADED) and _python_fits(plain_version(version), plain_version(constraint))
-    version = plain_version(version)
-    groups = [
-        [part if part[0] in "<>=!~" else f"=={part}" for part in text.split(",")] for text in constraint.split("|")
-    ]
-    return any(SpecifierSet(",".join(parts)).contains(version, prereleases=True) for parts in groups)
 
 
 def _meets_need(base: ResolvedEnvironment, have: Mapping[str, tuple[str, str]], need: tuple[str, str]) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from .errors import PackageError, StoreError
 from .events import Reporter
 from .layout import package_keys
-from .package import CondaPackage, PypiPackage
+from .package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 from .ports import PackageFiles
 from .resolved import ResolvedEnvironment
 
@@ -20,7 +20,7 @@ TASK = "fetch packages from the store"
 _WORKERS = 8
 _SHOWN = 5
 
-P = TypeVar("P", CondaPackage, PypiPackage)
+P = TypeVar("P", CondaPackage, PypiPackage, Interpreter)
 
 
 def at_hand(
@@ -29,21 +29,24 @@ def at_hand(
     unpacked: Callable[[CondaPackage], bool],
     report: Reporter,
     note: Callable[[str], None],
-) -> tuple[tuple[CondaPackage, ...], tuple[PypiPackage, ...]]:
-    """Return the packages of *environment*; those whose file is here, or in a store, have its URL on this machine.
+) -> tuple[tuple[CondaPackage, ...], tuple[PypiPackage, ...], Interpreter | None]:
+    """Return the packages of *environment* and its Python, where that comes from uv.
+
+    Those whose file is here, or in a store, have its URL on this machine.
 
     What is *unpacked* needs no file. What a store should have and has not is left to be fetched from its source, and
     told by *note*. Raises PackageError where that has no source, or where bytes are not those that were resolved; then
     nothing was fetched from a source.
     """
     _check_wheels(environment)
-    wanted = [item for item in environment.packages if isinstance(item, PypiPackage) or not unpacked(item)]
+    wanted = [item for item in environment.packages if not isinstance(item, CondaPackage) or not unpacked(item)]
     files = _Files(environment.stored, archives)
     files.find(wanted, report)
     found = files.paths
     gone = [package for package in wanted if package.filename not in found and not package.fetchable]
     if gone:
-        places = [f"  {item.filename}: {shown_key(environment.stored.get(item.filename, 'no key'))}" for item in gone]
+        keys = {item.filename: package_keys(item, environment.stored)[0] for item in gone}
+        places = [f"  {name}: {shown_key(key)}" for name, key in keys.items()]
         raise PackageError(
             "\n".join(["these packages are in no store that was asked, and nowhere else:", *places]),
             "name the store they were kept in by --datastore and --conda-root, or by METAFLOW_CONDA_*ROOT; else "
@@ -51,12 +54,14 @@ def at_hand(
             f"metaflow environment resolve --from {':'.join(environment.env_id[:2])}",
         )
     _tell(wanted, files, note)
-    return _located(environment.conda, found), tuple(
+    wheels = tuple(
         replace(wheel, index="") if wheel.filename in found else wheel for wheel in _located(environment.pypi, found)
     )
+    pythons = _located((environment.interpreter,), found) if environment.interpreter is not None else ()
+    return _located(environment.conda, found), wheels, next(iter(pythons), None)
 
 
-def _tell(wanted: Iterable[CondaPackage | PypiPackage], files: _Files, note: Callable[[str], None]) -> None:
+def _tell(wanted: Iterable[AnyPackage], files: _Files, note: Callable[[str], None]) -> None:
     """Say what a store should have had: what the document says of it, and all of an environment that has some there."""
     missing = [
         package.filename
@@ -85,7 +90,7 @@ class _Files:
         self._archives = archives
         self._lock = threading.Lock()
 
-    def find(self, packages: list[CondaPackage | PypiPackage], report: Reporter) -> None:
+    def find(self, packages: list[AnyPackage], report: Reporter) -> None:
         """Look for the file of each of *packages*, here and in the stores."""
         if not packages:
             return
@@ -97,7 +102,7 @@ class _Files:
         finally:
             report.finished(TASK, f"{self.copied} packages")
 
-    def _one(self, package: CondaPackage | PypiPackage) -> None:
+    def _one(self, package: AnyPackage) -> None:
         path = self._archives.here(package)
         copied = path is None and not (self.fault and package.fetchable)
         if copied:

@@ -8,9 +8,10 @@ from urllib.parse import quote, unquote, urlsplit
 
 from .errors import StoreError
 from .identity import EnvID
-from .package import CondaPackage, PypiPackage
+from .package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 from .secret import strip_credentials
 
+_KINDS = {CondaPackage: "conda", PypiPackage: "pypi", Interpreter: "python"}
 # The variables that give other names to the folders of a store which others share, without METAFLOW_.
 FOLDER_NAMES = {"packages": "CONDA_PACKAGES_DIRNAME", "envs": "CONDA_ENVS_DIRNAME"}
 
@@ -47,7 +48,7 @@ def alias_key(name: str, tag: str, arch: str, envs: str = "envs") -> str:
 
 
 def package_key(kind: str, url: str, filename: str, digest: str, packages: str = "packages") -> str:
-    """The key of a package of *kind* (``conda`` or ``pypi``): determined by where it came from and by its content.
+    """The key of a package of *kind* (``conda``, ``pypi``, ``python``), from where it came from and from its content.
 
     *digest* is a SHA-256, or ``md5:...``; *filename* differs from the end of *url* where the file was made from that.
     """
@@ -57,9 +58,9 @@ def package_key(kind: str, url: str, filename: str, digest: str, packages: str =
     return check_key("/".join([packages, kind, parts.netloc or "_local", *path, filename, _word(digest), filename]))
 
 
-def package_keys(package: CondaPackage | PypiPackage, stored: Mapping[str, str]) -> tuple[str, ...]:
+def package_keys(package: AnyPackage, stored: Mapping[str, str]) -> tuple[str, ...]:
     """The keys that a store may have *package* under; *stored* names, by file name, those of an older layout."""
-    kind = "conda" if isinstance(package, CondaPackage) else "pypi"
+    kind = _KINDS[type(package)]
     own = package_key(kind, package.url, package.filename, package.digest)
     return (stored[package.filename], own) if package.filename in stored else (own,)
 
@@ -77,6 +78,11 @@ def byte_code_list_key(env_id: EnvID, envs: str = "envs") -> str:
 def built_key(origin: str, tag: str, arch: str) -> str:
     """The key of what tells which wheel was built from *origin*, for the Pythons of cache *tag* on *arch*."""
     return check_key(f"built/{origin}/{tag}/{arch}")
+
+
+def interpreter_key(url: str) -> str:
+    """The key, in the local store, of what is known of the build of Python at *url*."""
+    return f"interpreters/{hashlib.sha256(url.encode()).hexdigest()[:40]}"
 
 
 def format_key(extension: str, digest: str) -> str:

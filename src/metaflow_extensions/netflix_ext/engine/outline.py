@@ -11,7 +11,7 @@ from .identity import EnvID
 from .resolved import SCHEMA
 from .spec import CONDA_ONLY, MIXED, PYPI_ONLY
 
-_BEGINNING = b'{\n "conda": [\n'
+_BEGINNING = b'{\n "conda": ['
 _OF_ITSELF = ("by", "on", "extends", "schema")
 
 
@@ -62,10 +62,11 @@ class Outline:
     def from_document(cls, document: Mapping[str, Any], env_id: EnvID) -> Outline:
         """Read the plain values of `ResolvedEnvironment.to_dict`."""
         spec, facts, conda, pypi = (document[name] for name in ("spec", "provenance", "conda", "pypi"))
+        interpreter = [document["interpreter"]] if "interpreter" in document else []
         return cls(
             env_id=env_id,
-            kind=(MIXED if spec.get("conda") else PYPI_ONLY) if spec.get("pypi") else CONDA_ONLY,
-            python=next((str(item["version"]) for item in conda if item["name"] == "python"), ""),
+            kind=(MIXED if spec.get("conda") else PYPI_ONLY) if spec.get("pypi") or interpreter else CONDA_ONLY,
+            python=next((str(item["version"]) for item in (*interpreter, *conda) if item["name"] == "python"), ""),
             by=str(facts.get("by", "")),
             on=str(facts.get("on", "")),
             tools={str(name): str(version) for name, version in facts.items() if name not in _OF_ITSELF},
@@ -77,7 +78,7 @@ class Outline:
             ),
             conda=tuple([(str(item["name"]), str(item["version"]), str(item["build"])) for item in conda]),
             pypi=tuple([(str(item["name"]), str(item["version"])) for item in pypi]),
-            size=sum([int(item.get("size") or 0) for item in (*conda, *pypi)]),
+            size=sum([int(item.get("size") or 0) for item in (*conda, *pypi, *interpreter)]),
         )
 
 

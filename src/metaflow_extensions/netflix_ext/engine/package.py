@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from dataclasses import MISSING, asdict, dataclass, fields
-from typing import Any, TypeVar
+from typing import Any, TypeVar, Union
 
 from .errors import StoreError
 
@@ -75,7 +75,39 @@ class PypiPackage:
         return not self.origin and f"//{NOWHERE}/" not in self.url
 
 
-_Package = TypeVar("_Package", CondaPackage, PypiPackage)
+@dataclass(frozen=True)
+class Interpreter:
+    """The CPython of an environment that comes from uv.
+
+    It is either a build that uv manages, an archive with its URL, or one that is installed on this machine: then *url*
+    is that of its executable, and *sha256* the executable's.
+    """
+
+    name: str
+    version: str
+    filename: str
+    url: str
+    sha256: str
+    size: int = 0
+
+    @property
+    def digest(self) -> str:
+        """The content hash (SHA-256)."""
+        return self.sha256
+
+    @property
+    def installed(self) -> bool:
+        """Whether it is on one machine alone."""
+        return not self.filename.endswith(".tar.gz")
+
+    @property
+    def fetchable(self) -> bool:
+        """Whether its URL leads to it."""
+        return not self.installed
+
+
+AnyPackage = Union[CondaPackage, PypiPackage, Interpreter]
+_Package = TypeVar("_Package", CondaPackage, PypiPackage, Interpreter)
 _TYPES = {"str": str, "int": int, "tuple[str, ...]": list}
 
 
@@ -84,7 +116,7 @@ def is_free_threaded(packages: Iterable[CondaPackage]) -> bool:
     return any(re.search(r"cp3\d+t\b", item.build) for item in packages if item.name in ("python", "python_abi"))
 
 
-def package_to_dict(package: CondaPackage | PypiPackage) -> dict[str, Any]:
+def package_to_dict(package: AnyPackage) -> dict[str, Any]:
     """Return the required fields of *package* and those that differ from their default, tuples as lists."""
     values = asdict(package)
     return {

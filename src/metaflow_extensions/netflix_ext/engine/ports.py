@@ -12,7 +12,7 @@ from .events import Reporter
 from .identity import EnvID
 from .options import PypiOptions
 from .origin import Link, Origin
-from .package import CondaPackage, PypiPackage
+from .package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
 
@@ -157,6 +157,28 @@ class WheelInstaller(Protocol):
         ...
 
 
+class PythonSource(Protocol):
+    """Finds interpreters that come from no channel."""
+
+    def picked(self, constraint: str, arch: str, *, managed: bool) -> Interpreter:
+        """Return the newest CPython that meets *constraint* (see `requirement.python_constraint`) for *arch*.
+
+        Where *managed*, one that any machine of that platform can have. Raises ResolveError, SourceError, ToolError.
+        """
+        ...
+
+
+class PythonInstaller(Protocol):
+    """Puts interpreters that come from no channel in place."""
+
+    def install(self, interpreter: Interpreter, stage: Path, final: Path) -> None:
+        """Make *stage* a prefix of *interpreter*, with *final* as the path that files name.
+
+        Raises CreateError where this machine does not have it, PackageError where it is another one.
+        """
+        ...
+
+
 class Store(Protocol):
     """Key to bytes; keys are relative, ``/``-separated. Several threads may use it. Raises StoreError."""
 
@@ -232,11 +254,11 @@ class PackageFiles(Protocol):
     Each method raises PackageError where bytes are not those that were resolved.
     """
 
-    def here(self, package: CondaPackage | PypiPackage) -> Path | None:
+    def here(self, package: AnyPackage) -> Path | None:
         """Return the file of *package*, or None where this machine has none."""
         ...
 
-    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> Path | None:
+    def copied(self, package: AnyPackage, keys: Sequence[str]) -> Path | None:
         """Return the file of *package*, copied from a store that has it under one of *keys*; None where none has it."""
         ...
 
@@ -246,7 +268,7 @@ class Archives(PackageFiles, Protocol):
 
     def fetched(
         self,
-        package: CondaPackage | PypiPackage,
+        package: AnyPackage,
         advanced: Callable[[int], None] = ...,
         *,
         trusted: Sequence[str] = (),
@@ -313,7 +335,7 @@ class Machine(Protocol):
 class LinkedByteCode(Protocol):
     """Byte code of packages that is there already. It never raises: all works without it."""
 
-    def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:
+    def link(self, stage: Path, packages: Iterable[AnyPackage]) -> int:
         """Put what is known of *packages* into *stage*, and return how many files."""
         ...
 
@@ -321,7 +343,7 @@ class LinkedByteCode(Protocol):
 class ByteCode(LinkedByteCode, Protocol):
     """Byte code of packages, made once and off the critical path."""
 
-    def begin(self, prefix: Path, packages: Iterable[CondaPackage | PypiPackage], env_id: EnvID | None = None) -> None:
+    def begin(self, prefix: Path, packages: Iterable[AnyPackage], env_id: EnvID | None = None) -> None:
         """Let what *prefix* lacks be made in the background; return at once, for nothing where it lacks nothing."""
         ...
 
@@ -333,11 +355,11 @@ class ByteCode(LinkedByteCode, Protocol):
 class ByteCodeArchives(Protocol):
     """Byte code of packages as files of their own, which travel with the packages; may be asked by several threads."""
 
-    def expects(self, package: CondaPackage | PypiPackage) -> bool:
+    def expects(self, package: AnyPackage) -> bool:
         """Tell whether *package* may have sources that lack byte code."""
         ...
 
-    def archive(self, package: CondaPackage | PypiPackage, file: Path, minor: str) -> Path | None:
+    def archive(self, package: AnyPackage, file: Path, minor: str) -> Path | None:
         """Return byte code of *package* for Python *minor* (``3.11``), as a zip file whose paths are below a prefix.
 
         *file* is the package itself. None where there is none to make. Raises ToolError, OSError.

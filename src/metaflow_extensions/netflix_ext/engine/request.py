@@ -23,7 +23,8 @@ class Surroundings:
 
     ``python`` is the constraint for steps that name none; ``needs`` are Metaflow's own packages; ``virtual`` and
     ``gpu_virtual`` are virtual packages by arch that replace the documented defaults. ``indexes`` are asked before
-    ``index``, ``options`` hold for every PyPI package, and ``named`` are the indexes that have a name.
+    ``index``, ``options`` hold for every PyPI package, and ``named`` are the indexes that have a name. ``interpreter``
+    says where Python comes from for those that ask for nothing from a channel: see `spec.EnvSpec`.
     """
 
     python: str
@@ -35,6 +36,7 @@ class Surroundings:
     needs: Mapping[str, str] = field(default_factory=dict)
     virtual: Mapping[str, tuple[VirtualPackage, ...]] = field(default_factory=dict)
     gpu_virtual: Mapping[str, tuple[VirtualPackage, ...]] = field(default_factory=dict)
+    interpreter: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +59,8 @@ class Request:
 
 def request_for(ask: Ask, surroundings: Surroundings, *, arch: str, gpu: bool = False) -> Request:
     """Complete what a step asks for; its channels and indexes come before the configured ones."""
-    pypi_only = bool(ask.pypi) and not ask.conda
+    interpreter = "" if ask.conda or ask.conda_only else surroundings.interpreter
+    pypi_only = bool(ask.pypi or interpreter) and not ask.conda
     needs = surroundings.needs.items()
     conda = ask.conda + (() if pypi_only else tuple(CondaRequirement.from_pair(*need) for need in needs))
     pypi = ask.pypi + (tuple(PypiRequirement.from_pair(*need) for need in needs) if pypi_only else ())
@@ -66,11 +69,12 @@ def request_for(ask: Ask, surroundings: Surroundings, *, arch: str, gpu: bool = 
         python=ask.python or surroundings.python,
         conda=clean_conda(conda),
         pypi=clean_pypi(pypi),
-        channels=channels,
+        channels=() if interpreter else channels,
         indexes=indexes if pypi else (),
         virtual=virtual_for(ask, surroundings, arch=arch, gpu=gpu),
         conda_only=clean_conda(ask.conda_only),
         options=options_for(ask, surroundings),
+        interpreter=interpreter,
     )
     return Request(spec=spec, arch=arch)
 

@@ -210,6 +210,19 @@ def python_requirement(constraint: str) -> CondaRequirement:
     return CondaRequirement("python", version, f"*_cp{minor}{FREE_THREADED}")
 
 
+def python_fits(version: str, constraint: str) -> bool:
+    """Tell whether *version* of Python meets *constraint*, in the form of `python_constraint`."""
+    from packaging.specifiers import SpecifierSet
+
+    if constraint.endswith(FREE_THREADED):
+        return version.endswith(FREE_THREADED) and python_fits(version[:-1], constraint[:-1])
+    version = version.removesuffix(FREE_THREADED)
+    groups = [
+        [part if part[0] in "<>=!~" else f"=={part}" for part in text.split(",")] for text in constraint.split("|")
+    ]
+    return any(SpecifierSet(",".join(parts)).contains(version, prereleases=True) for parts in groups)
+
+
 def python_constraint(value: object) -> str:
     """Read ``python=``: ``3.10`` means any 3.10, three parts mean exactly that, constraints stay.
 

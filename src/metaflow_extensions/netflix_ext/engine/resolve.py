@@ -15,12 +15,13 @@ from .build import Builder, Builds
 from .errors import ExtensionError, InputError, ResolveError, unwritable
 from .events import Reporter
 from .options import PypiOptions
-from .package import CondaPackage, PypiPackage, is_free_threaded
+from .package import CondaPackage, Interpreter, PypiPackage, is_free_threaded
 from .platform import VirtualPackage, virtual_packages
-from .ports import CondaRequest, CondaSolver, MixedSolver, PypiRequest, PypiSolver
+from .ports import CondaRequest, CondaSolver, MixedSolver, PypiRequest, PypiSolver, PythonSource
 from .request import Request
 from .requirement import FREE_THREADED, CondaRequirement, python_requirement
 from .resolved import ResolvedEnvironment
+from .spec import UV_MANAGED
 
 _WORKERS = 8
 
@@ -30,7 +31,8 @@ class Resolver:
     """The solvers, who asks (``author``), what time it is (``now``: UTC, ISO 8601), and conda's names on PyPI.
 
     ``host`` holds name and version of what resolves for: Metaflow. Without ``builder`` nothing is built from source;
-    without ``mixed`` conda packages are solved first, and wheels to go with them.
+    without ``mixed`` conda packages are solved first, and wheels to go with them; without ``pythons`` Python comes from a
+    channel.
     """
 
     conda: CondaSolver
@@ -41,6 +43,7 @@ class Resolver:
     host: Mapping[str, str] = field(default_factory=dict)
     builder: Builder | None = None
     mixed: MixedSolver | None = None
+    pythons: PythonSource | None = None
 
 
 def resolve(
@@ -91,9 +94,13 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
     virtual = virtual_packages(request.arch, spec.virtual)
     if resolver.mixed is not None and extension is None and spec.conda and spec.pypi:
         both = resolver.mixed.solve(_question(request, virtual), spec.pypi, spec.indexes, spec.options)
-        return _resolved(request, virtual, *both, {**resolver.mixed.versions()}, resolver)
-    conda = _conda(request, virtual, resolver)
-    python = python_of(conda)
+        return _resolved(
+            request, _bottom(request, virtual, both[0], None), both[1], resolver.mixed.versions(), resolver
+        )
+    interpreter = _interpreter(request, resolver)
+    conda = _conda(request, virtual, resolver) if interpreter is None else ()
+    bottom = _bottom(request, virtual, conda, interpreter)
+    python = python_of(bottom)
     if not python:
         raise ResolveError("the channels gave no Python", "ask for a version that one of the channels has")
     wheels = extension.base.pypi if extension is not None else ()
@@ -112,18 +119,18 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
                 virtual=virtual,
                 options=spec.options,
             ),
-            _builds(request, virtual, conda, resolver, report),
+            _builds(request, bottom, resolver, report),
         )
     if extension is not None and len(conda) + len(wheels) == len(extension.base.conda) + len(extension.base.pypi):
         return extension.base
-    tools = {**resolver.conda.versions(), **(resolver.pypi.versions() if asked else {})}
-    return _resolved(request, virtual, conda, wheels, tools, resolver)
+    channels = resolver.conda.versions() if interpreter is None else {}
+    tools = {**channels, **(resolver.pypi.versions() if asked or interpreter is not None else {})}
+    return _resolved(request, bottom, wheels, tools, resolver)
 
 
 def _resolved(
     request: Request,
-    virtual: tuple[VirtualPackage, ...],
-    conda: tuple[CondaPackage, ...],
+    bottom: ResolvedEnvironment,
     wheels: tuple[PypiPackage, ...],
     tools: Mapping[str, str],
     resolver: Resolver,
@@ -134,59 +141,76 @@ def _resolved(
         req_id=spec.req_id,
         arch=request.arch,
         spec=spec.to_dict(),
-        virtual=tuple(str(package) for package in virtual),
-        conda=conda,
+        virtual=bottom.virtual,
+        conda=bottom.conda,
         pypi=wheels,
         provenance={"by": resolver.author, "on": resolver.now(), **origin, **resolver.host, **tools},
         stored=extension.base.stored if extension is not None else {},
+        interpreter=bottom.interpreter,
     )
 
 
-def python_of(packages: Iterable[CondaPackage]) -> str:
-    """Return the version of Python among *packages*, with a ``t`` where it has no global lock; empty for none."""
-    there = tuple(packages)
-    version = next((package.version for package in there if package.name == "python"), "")
-    return f"{version}{FREE_THREADED}" if version and is_free_threaded(there) else version
+def python_of(environment: ResolvedEnvironment) -> str:
+    """Return the version of Python in *environment*, with a ``t`` where it has no global lock; empty for none."""
+    version = environment.python_version
+    return f"{version}{FREE_THREADED}" if version and is_free_threaded(environment.conda) else version
 
 
-def _builds(
+def _interpreter(request: Request, resolver: Resolver) -> Interpreter | None:
+    """Return the Python that comes from no channel, where the spec says so."""
+    spec = request.spec
+    if not spec.interpreter:
+        return None
+    if request.extension is not None:
+        return request.extension.base.interpreter
+    assert resolver.pythons is not None, "whoever asks for such a Python has what finds it"
+    return resolver.pythons.picked(spec.python, request.arch, managed=spec.interpreter == UV_MANAGED)
+
+
+def _bottom(
     request: Request,
     virtual: tuple[VirtualPackage, ...],
     conda: tuple[CondaPackage, ...],
-    resolver: Resolver,
-    report: Reporter,
-) -> Builds | None:
-    """Return what builds wheels for the environment of *request*, whose conda packages are known by now."""
+    interpreter: Interpreter | None,
+    *,
+    arch: str = "",
+) -> ResolvedEnvironment:
+    """Return the environment below the wheels: Python and what else comes from channels."""
+    return ResolvedEnvironment.make(
+        req_id=request.spec.req_id,
+        arch=arch or request.arch,
+        spec={},
+        virtual=tuple(str(package) for package in virtual),
+        conda=conda,
+        pypi=(),
+        provenance={},
+        interpreter=interpreter,
+    )
+
+
+def _builds(request: Request, bottom: ResolvedEnvironment, resolver: Resolver, report: Reporter) -> Builds | None:
+    """Return what builds wheels to stand on *bottom*."""
     builder = resolver.builder
     if builder is None:
         return None
 
-    def bare(packages: tuple[CondaPackage, ...], arch: str, machine: tuple[VirtualPackage, ...]) -> ResolvedEnvironment:
-        return ResolvedEnvironment.make(
-            req_id=request.spec.req_id,
-            arch=arch,
-            spec={},
-            virtual=tuple(str(package) for package in machine),
-            conda=packages,
-            pypi=(),
-            provenance={},
-        )
-
     def here() -> ResolvedEnvironment:
-        """Solve Python and what stands beside it for this machine: builds run here, whatever they are for."""
-        python = python_of(conda)
-        free = FREE_THREADED if python.endswith(FREE_THREADED) else ""
-        minor = ".".join(python.split(".")[:2])
+        """Return Python and what stands beside it for this machine: builds run here, whatever they are for."""
+        free = FREE_THREADED if python_of(bottom).endswith(FREE_THREADED) else ""
+        minor = f"{'.'.join(bottom.python_version.split('.')[:2])}.*{free}"
         machine = virtual_packages(builder.arch, ())
+        if bottom.interpreter is not None and resolver.pythons is not None:
+            python = resolver.pythons.picked(minor, builder.arch, managed=False)
+            return _bottom(request, machine, (), python, arch=builder.arch)
         question = CondaRequest(
-            requirements=(python_requirement(f"{minor}.*{free}"), *request.spec.conda_only),
+            requirements=(python_requirement(minor), *request.spec.conda_only),
             channels=request.spec.channels,
             arch=builder.arch,
             virtual=machine,
         )
-        return bare(resolver.conda.solve(question), builder.arch, machine)
+        return _bottom(request, machine, resolver.conda.solve(question), None, arch=builder.arch)
 
-    return Builds(builder, bare(conda, request.arch, virtual), here, report)
+    return Builds(builder, bottom, here, report)
 
 
 def _conda(request: Request, virtual: tuple[VirtualPackage, ...], resolver: Resolver) -> tuple[CondaPackage, ...]:

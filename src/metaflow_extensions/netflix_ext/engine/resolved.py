@@ -9,7 +9,15 @@ from typing import Any
 
 from .errors import SchemaError, StoreError
 from .identity import EnvID, full_id
-from .package import CondaPackage, PypiPackage, is_free_threaded, package_from_dict, package_to_dict
+from .package import (
+    AnyPackage,
+    CondaPackage,
+    Interpreter,
+    PypiPackage,
+    is_free_threaded,
+    package_from_dict,
+    package_to_dict,
+)
 
 SCHEMA = 2
 # What ``provenance`` says, as its ``schema``, of an environment that 1.x has resolved.
@@ -23,6 +31,7 @@ class ResolvedEnvironment:
     ``spec`` is the canonical form of the spec, ``provenance`` says who resolved it, when (UTC, ISO 8601), and
     with which tool versions; neither takes part in the full id. ``stored`` names, by file name, the keys of packages
     that lie elsewhere in a store than their URL tells, as 1.x has put them. The ids that 1.x gave are kept as they are.
+    ``interpreter`` is its Python where that comes from uv, and not from a channel.
     """
 
     env_id: EnvID
@@ -32,9 +41,10 @@ class ResolvedEnvironment:
     pypi: tuple[PypiPackage, ...]
     provenance: Mapping[str, str]
     stored: Mapping[str, str] = field(default_factory=dict)
+    interpreter: Interpreter | None = None
 
     @classmethod
-    def make(
+    def make(  # noqa: PLR0913 - one for each part
         cls,
         *,
         req_id: str,
@@ -45,10 +55,12 @@ class ResolvedEnvironment:
         pypi: tuple[PypiPackage, ...],
         provenance: Mapping[str, str],
         stored: Mapping[str, str] | None = None,
+        interpreter: Interpreter | None = None,
     ) -> ResolvedEnvironment:
         """Build an environment with its packages sorted and its id computed."""
         files = [("conda", package.filename, package.digest) for package in conda]
         files += [("pypi", package.filename, package.digest) for package in pypi]
+        files += [("python", item.filename, item.digest) for item in (interpreter,) if item is not None]
         return cls(
             env_id=EnvID(req_id, full_id(files, arch), arch),
             spec=spec,
@@ -57,16 +69,20 @@ class ResolvedEnvironment:
             pypi=tuple(sorted(pypi, key=lambda package: package.filename)),
             provenance=provenance,
             stored=stored or {},
+            interpreter=interpreter,
         )
 
     @property
-    def packages(self) -> tuple[CondaPackage | PypiPackage, ...]:
-        """All packages, those of conda first."""
-        return (*self.conda, *self.pypi)
+    def packages(self) -> tuple[AnyPackage, ...]:
+        """All files that it is made of, those of conda first; an interpreter that is installed is none."""
+        found = self.interpreter
+        return (*self.conda, *self.pypi, *((found,) if found is not None and not found.installed else ()))
 
     @property
     def python_version(self) -> str:
         """The exact version of Python in it."""
+        if self.interpreter is not None:
+            return self.interpreter.version
         return next((package.version for package in self.conda if package.name == "python"), "")
 
     @property
@@ -79,7 +95,7 @@ class ResolvedEnvironment:
     @property
     def size(self) -> int:
         """What its archives weigh, in bytes, as far as that is known."""
-        return sum(package.size for package in self.conda) + sum(wheel.size for wheel in self.pypi)
+        return sum(package.size for package in self.packages)
 
     @property
     def legacy(self) -> bool:
@@ -98,6 +114,7 @@ class ResolvedEnvironment:
             "pypi": [package_to_dict(package) for package in self.pypi],
             "provenance": dict(self.provenance),
             **({"stored": stored} if stored else {}),
+            **({"interpreter": package_to_dict(self.interpreter)} if self.interpreter is not None else {}),
         }
 
     def to_bytes(self) -> bytes:
@@ -135,6 +152,7 @@ class ResolvedEnvironment:
             pypi=_packages(PypiPackage, document, "pypi", where),
             provenance=_mapping(document, "provenance", where),
             stored=_mapping(document, "stored", where) if "stored" in document else {},
+            interpreter=_interpreter(document, where),
         )
         if made.legacy:
             return replace(made, env_id=EnvID(*map(str, ids)))
@@ -165,6 +183,11 @@ def _packages(kind: Any, document: dict[str, Any], key: str, where: str) -> tupl
     if not isinstance(items, list):
         raise StoreError(f"{where}.{key}: expected a list", _REPAIR)
     return tuple(package_from_dict(kind, item, f"{where}.{key}[{index}]") for index, item in enumerate(items))
+
+
+def _interpreter(document: dict[str, Any], where: str) -> Interpreter | None:
+    item = document.get("interpreter")
+    return None if item is None else package_from_dict(Interpreter, item, f"{where}.interpreter")
 
 
 def package_document(environments: list[ResolvedEnvironment], provisions: Mapping[str, Any]) -> bytes:

@@ -13,6 +13,8 @@ from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
 
 CONDA_ONLY, PYPI_ONLY, MIXED = "conda-only", "pypi-only", "mixed"
+# uv's Python: one that is installed or one that it manages, as uv prefers; and one that it manages, for any machine.
+UV, UV_MANAGED = "uv", "uv-managed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +24,7 @@ class EnvSpec:
     Python itself and ``pip`` come from a channel even where all requirements are PyPI ones.
     An index is the word ``default`` or a URL. ``conda_only`` are conda packages that bring no Python, beside PyPI ones.
     ``base`` is the full id of the environment that this one extends, if any: its packages stay what they are.
+    ``interpreter`` says where Python comes from where that is no channel: one of the words below.
     """
 
     python: str
@@ -33,6 +36,7 @@ class EnvSpec:
     conda_only: tuple[CondaRequirement, ...] = ()
     options: PypiOptions = field(default_factory=PypiOptions)
     base: str = ""
+    interpreter: str = ""
 
     @classmethod
     def make(  # noqa: PLR0913 - one for each part
@@ -47,6 +51,7 @@ class EnvSpec:
         conda_only: tuple[CondaRequirement, ...] = (),
         options: PypiOptions | None = None,
         base: str = "",
+        interpreter: str = "",
     ) -> EnvSpec:
         """Build a spec whose parts are sorted and said once; sources keep their order."""
         return cls(
@@ -59,12 +64,13 @@ class EnvSpec:
             conda_only=tuple(sorted(set(conda_only))),
             options=(options or PypiOptions()).clean(),
             base=base,
+            interpreter=interpreter,
         )
 
     @property
     def kind(self) -> str:
         """``conda-only``, ``pypi-only`` or ``mixed``."""
-        if not self.pypi:
+        if not self.pypi and not self.interpreter:
             return CONDA_ONLY
         return MIXED if self.conda else PYPI_ONLY
 
@@ -75,6 +81,7 @@ class EnvSpec:
             "conda_only": [str(requirement) for requirement in self.conda_only],
             "options": options,
             "base": self.base,
+            "interpreter": self.interpreter,
         }
         return {
             "python": self.python,
@@ -100,6 +107,7 @@ class EnvSpec:
                 conda_only=tuple(CondaRequirement.parse(text) for text in values.get("conda_only", ())),
                 options=PypiOptions.from_dict(values.get("options", {})),
                 base=str(values.get("base", "")),
+                interpreter=str(values.get("interpreter", "")),
             )
         except (ExtensionError, KeyError, TypeError, ValueError, AttributeError) as error:
             raise StoreError(

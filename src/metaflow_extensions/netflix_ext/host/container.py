@@ -108,11 +108,12 @@ class Container:
     def _create(self, environment: ResolvedEnvironment, root: str) -> dict[str, str]:
         """Return the activation variables of the prefix of *environment* below *root*, made now."""
         arch = environment.env_id.arch
-        installer = self._document.get("installer", {}).get(arch)
+        installer = self._document.get("installer", {}).get(arch) if environment.interpreter is None else None
         if installer is None:
             nested.check_python()
         # uv is large, and puts wheels in place at the end.
-        tools = [tool for tool in self._document["tools"][arch] if tool["name"] in CREATION_TOOLS]
+        unneeded = {"py-rattler"} if environment.interpreter is not None else set()
+        tools = [tool for tool in self._document["tools"][arch] if tool["name"] in {*CREATION_TOOLS} - unneeded]
         last = [tool for tool in tools if tool["name"] == "uv" and environment.pypi]
         first = [tool for tool in tools if tool["name"] != "uv" and not installer]
         delivery = Delivery(
@@ -130,11 +131,13 @@ class Container:
             # What links needs time to start: it has the network for itself first.
             linking = {tool["name"]: pool.submit(self._tool, tool) for tool in first}
             make = self._installer(installer, root) if installer else self._stage(root, linking, delivery.headers)
+            python = pool.submit(delivery.python, environment.interpreter)
             uv = [pool.submit(self._tool, tool) for tool in last]
             wheels = [pool.submit(delivery.wheel, package) for package in environment.pypi]
             listing = self._compiled(environment)
             codes = delivery.byte_code(listing, environment.cache_tag, byte_code, pool)
             additions = Additions(uv, wheels, codes, byte_code)
+            environment = replace(environment, interpreter=python.result())
             found: dict[str, str] = self._linked(make, environment, delivery, additions, pool)
         self.say(f"Created the environment: {count} packages")
         shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)
@@ -165,7 +168,8 @@ class Container:
         from ..adapters.worker import Worker
 
         worker = Worker(folders=[Path(self._tools)], held=True)
-        worker.begin()
+        if "py-rattler" in tools:
+            worker.begin()
         settled([found for name, found in tools.items() if name != "py-rattler"])
         sys.path.append(self._tools)
         from .stage import Stage

@@ -11,7 +11,7 @@ from ..adapters.machine import LocalMachine
 from ..adapters.prefixes import PrefixFolder
 from ..engine.create import Creator
 from ..engine.events import Reporter
-from ..engine.package import CondaPackage, PypiPackage
+from ..engine.package import AnyPackage, PypiPackage
 from ..engine.ports import WheelInstaller
 
 if TYPE_CHECKING:
@@ -29,11 +29,14 @@ class ContainerParts:
         self, worker: Worker, tools: Path, root: Path, packages: Path, headers: Mapping[str, Mapping[str, str]]
     ) -> None:
         from ..adapters.activation import ShellActivator
+        from ..adapters.http import HttpFetcher
+        from ..adapters.interpreters import PYTHONS, UvPythonInstaller
         from ..adapters.prefix import RattlerInstaller
         from ..adapters.site import UvInstaller
 
         self._wheels = UvInstaller(program=str(tools / "bin" / "uv"))
         self._conda = RattlerInstaller(worker, packages=packages, validation="skip", checked=True, headers=headers)
+        self._pythons = UvPythonInstaller(root / PYTHONS, HttpFetcher())
         self._prefixes = PrefixFolder(root)
         self._activator = ShellActivator()
 
@@ -43,6 +46,7 @@ class ContainerParts:
             prefixes=self._prefixes,
             conda=self._conda,
             wheels=_AddedWheels(self._wheels, additions),
+            pythons=self._pythons,
             archives=_NoFiles(),
             activator=self._activator,
             byte_code=additions,
@@ -53,10 +57,10 @@ class ContainerParts:
 class _NoFiles:
     """No files of packages: what there are have URLs of this machine already."""
 
-    def here(self, package: CondaPackage | PypiPackage) -> None:
+    def here(self, package: AnyPackage) -> None:
         """Return None."""
 
-    def copied(self, package: CondaPackage | PypiPackage, keys: Sequence[str]) -> None:
+    def copied(self, package: AnyPackage, keys: Sequence[str]) -> None:
         """Return None."""
 
 

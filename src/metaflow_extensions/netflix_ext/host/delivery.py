@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, TypeVar
 from ..adapters.rattler_cache import is_unpacked
 from ..engine.errors import PackageError, StoreError
 from ..engine.layout import byte_code_key, package_keys
-from ..engine.package import CondaPackage, PypiPackage
+from ..engine.package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
@@ -77,7 +77,12 @@ class Delivery:
         path = self._file(package)
         return package if path is None else replace(package, url=_url(path), index="")
 
-    def _file(self, package: CondaPackage | PypiPackage) -> str | None:
+    def python(self, package: Interpreter | None) -> Interpreter | None:
+        """Return *package* as a file of this machine; see `conda`. One that is installed somewhere stays as it is."""
+        path = self._file(package) if package is not None and not package.installed else None
+        return package if package is None or path is None else replace(package, url=_url(path))
+
+    def _file(self, package: AnyPackage) -> str | None:
         keys = package_keys(package, self._stored)
         for key in keys:
             path = self._arrivals.fetch(key, package.digest, package.filename)
@@ -153,7 +158,7 @@ class Additions:
         settled(self._uv)
         return tuple(settled(self._wheels))
 
-    def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:
+    def link(self, stage: Path, packages: Iterable[AnyPackage]) -> int:
         """Link byte code, when it is there: see `ports.LinkedByteCode`."""
         self.asked = True
         settled(self._codes)

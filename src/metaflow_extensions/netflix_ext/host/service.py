@@ -80,11 +80,12 @@ class Service:
     ) -> dict[str, ResolvedEnvironment]:
         """Return the environment of each step that has one by now."""
         obtained = self._bench.obtain(steps.asking(found.values()), needs, force=force)
-        self._bench.keep(obtained, also=[step.base for step in found.values() if step.base and not step.request])
         environments = {
             name: obtained[step.request].environment if step.request is not None else step.base
             for name, step in found.items()
         }
+        _check_pythons({name: environments[name] for name, step in found.items() if step.remote})
+        self._bench.keep(obtained, also=[step.base for step in found.values() if step.base and not step.request])
         known = {name: environment for name, environment in environments.items() if environment is not None}
         for name, environment in known.items():
             self._known[environment.env_id] = environment
@@ -179,3 +180,19 @@ class Service:
             return None
         data = package_document([self._environment(EnvID(*env_id)) for env_id in env_ids], found)
         return str(self._bench.wiring.keep(package_file_key(data), data))
+
+
+def _check_pythons(remote: Mapping[str, ResolvedEnvironment | None]) -> None:
+    """Raise InputError where a step that runs on another machine would have a Python that is on this one alone."""
+    alone = {
+        name: found.interpreter
+        for name, found in remote.items()
+        if found is not None and found.interpreter is not None and found.interpreter.installed
+    }
+    if alone:
+        python = next(iter(alone.values()))
+        raise InputError(
+            f"{named(list(alone))}: it runs on another machine, and its Python, {python.url}, is on this one alone",
+            "set METAFLOW_CONDA_PYPI_PYTHON=uv-managed: then it is a build that goes wherever the environment goes; or "
+            "METAFLOW_CONDA_PYPI_PYTHON=conda, and it comes from a channel",
+        )

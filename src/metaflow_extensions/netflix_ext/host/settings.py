@@ -22,6 +22,7 @@ from ..engine.obtain import Trust
 from ..engine.platform import ARCHES, VirtualPackage
 from ..engine.request import DEFAULT_INDEX
 from ..engine.secret import has_credentials, is_url, strip_credentials
+from ..engine.spec import UV, UV_MANAGED
 from ..engine.torch import check_backend
 from . import outside, secrets
 
@@ -52,6 +53,7 @@ NAMES = (
     "CONDA_REMOTE_COMMANDS",
     "CONDA_USE_REMOTE_LATEST",
     "CONDA_BUILD_TIMEOUT",
+    "CONDA_PYPI_PYTHON",
     "CONDA_INDEX_SETTINGS",
     "CONDA_SRCS_AUTH_INFO",
     "CONDA_TORCH_BACKEND",
@@ -82,7 +84,7 @@ class Settings:
     store and with ``{arch}`` in it, empty for ours. ``resolver`` picks conda packages and ``conda_installer`` links
     them on this machine, and ``mixed`` picks packages of both worlds together; where these are executables, they are
     those of ``distribution``, if there is one; it comes from ``distribution_key`` of the store, if that is not empty.
-    ``build_seconds`` is how long building one wheel may take.
+    ``build_seconds`` is how long building one wheel may take; ``interpreter`` is as in `engine.spec.EnvSpec`.
     ``index_settings`` tells whether those of pip and uv count, too.
     ``package_folders`` are the user's own, of conda: packages there are taken, and nothing is written there.
     """
@@ -111,6 +113,7 @@ class Settings:
     remote_commands: tuple[str, ...]
     trust: Trust
     build_seconds: float
+    interpreter: str
     secrets: Mapping[str, str]
 
 
@@ -155,6 +158,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | 
         gpu_virtual=_virtual("CONDA_SYS_DEFAULT_GPU_PACKAGES", values, {}) or _default_gpu(environ),
         remote_commands=_list("CONDA_REMOTE_COMMANDS", values) or ("batch", "kubernetes"),
         trust=_trust("CONDA_USE_REMOTE_LATEST", values),
+        interpreter=_choice("CONDA_PYPI_PYTHON", values, ("conda", UV, UV_MANAGED)).removeprefix("conda"),
         build_seconds=_seconds("CONDA_BUILD_TIMEOUT", values, 3600.0),
         secrets={**by_host, **{strip_credentials(url): url for url in urls}},
     )

@@ -179,6 +179,7 @@ def surroundings(settings: Settings, *, python: str, needs: Mapping[str, str]) -
         needs=needs,
         virtual=settings.virtual,
         gpu_virtual=settings.gpu_virtual,
+        interpreter=settings.interpreter,
     )
 
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..engine.package import CondaPackage, PypiPackage
+    from ..engine.package import AnyPackage
 
 _FOLDER = "__pycache__"
 
@@ -42,7 +42,7 @@ class TravelledByteCode:
                 with open(os.path.join(folder, parts[-1]), "wb") as file:
                     file.write(packed.read(member))
 
-    def link(self, stage: Path, packages: Iterable[CondaPackage | PypiPackage]) -> int:  # noqa: ARG002 - all that came
+    def link(self, stage: Path, packages: Iterable[AnyPackage]) -> int:  # noqa: ARG002 - all that came
         """Move what there is beside the sources in *stage*, and return how many files."""
         count = 0
         with contextlib.suppress(OSError):

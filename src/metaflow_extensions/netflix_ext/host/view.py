@@ -7,7 +7,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from ..engine.legacy_spec import UNTRANSLATED
-from ..engine.package import CondaPackage
+from ..engine.package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 from .inventory import Entry, Facts
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 NONE = "NONE"
 NOT_FOUND = "NOT_FOUND"
 _SHORT = 8
+_PACKAGES = {CondaPackage: "conda", PypiPackage: "pypi", Interpreter: "python"}
 _AGES = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
 
 Row = Sequence[str]
@@ -97,7 +98,7 @@ def document(facts: Facts) -> dict[str, Any]:
         "virtual": list(environment.virtual),
         "packages": [
             {
-                "kind": "conda" if isinstance(package, CondaPackage) else "pypi",
+                "kind": _PACKAGES[type(package)],
                 "name": package.name,
                 "version": package.version,
                 "build": package.build if isinstance(package, CondaPackage) else "",
@@ -106,16 +107,24 @@ def document(facts: Facts) -> dict[str, Any]:
                 "size": package.size,
                 "sha256": package.sha256,
                 "md5": package.md5 if isinstance(package, CondaPackage) else "",
-                "source": package.channel if isinstance(package, CondaPackage) else package.index,
-                "origin": "" if isinstance(package, CondaPackage) else package.origin,
+                "source": _source(package),
+                "origin": package.origin if isinstance(package, PypiPackage) else "",
             }
             for package in _packages(facts)
         ],
     }
 
 
+def _source(package: AnyPackage) -> str:
+    """Return the channel or the index of *package*."""
+    if isinstance(package, CondaPackage):
+        return package.channel
+    return package.index if isinstance(package, PypiPackage) else ""
+
+
 def _packages(facts: Facts) -> list[Any]:
-    every = (*facts.environment.conda, *facts.environment.pypi)
+    found = facts.environment
+    every = (*found.conda, *found.pypi, *((found.interpreter,) if found.interpreter is not None else ()))
     return sorted(every, key=lambda package: (package.name, package.filename))
 
 
@@ -131,12 +140,18 @@ def show(console: Console, facts: Facts, title: str = "") -> None:
             package.name,
             package.version,
             package.build if isinstance(package, CondaPackage) else "",
-            (package.channel if isinstance(package, CondaPackage) else f"PyPI {package.index}".strip()),
+            _told_source(package),
             size(package.size),
         )
         for package in _packages(facts)
     ]
     _table(console, ("Package", "Version", "Build", "Source", ">Size"), rows)
+
+
+def _told_source(package: AnyPackage) -> str:
+    if isinstance(package, Interpreter):
+        return f"uv, {package.url} on this machine alone" if package.installed else f"uv, {package.url}"
+    return f"PyPI {package.index}".strip() if isinstance(package, PypiPackage) else package.channel
 
 
 def _lines(facts: Facts) -> list[tuple[str, str]]:

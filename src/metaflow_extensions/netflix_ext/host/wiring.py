@@ -28,7 +28,7 @@ from ..engine.history import MANIFEST, ManifestFile
 from ..engine.index_settings import IndexSettings
 from ..engine.options import PypiOptions
 from ..engine.origin import settled
-from ..engine.ports import CondaInstaller, CondaSolver, MixedSolver, PypiSolver, Store
+from ..engine.ports import CondaInstaller, CondaSolver, MixedSolver, PypiSolver, PythonSource, Store
 from ..engine.renamed import renamed
 from ..engine.request import DEFAULT_INDEX
 from ..engine.resolve import Resolver
@@ -110,7 +110,8 @@ class Wiring:
     @cached_property
     def resolver(self) -> Resolver:
         """What `engine.resolve.resolve` needs."""
-        self._worker.begin()  # it starts while the rest is imported
+        if not self.settings.interpreter:
+            self._worker.begin()  # it starts while the rest is imported
         self._credentials.unlock()
         return Resolver(
             conda=self._conda_solver,
@@ -121,7 +122,14 @@ class Wiring:
             pypi_names=pypi_names,
             mixed=self._mixed_solver,
             builder=self.builder,
+            pythons=self._pythons,
         )
+
+    @cached_property
+    def _pythons(self) -> PythonSource:
+        from ..adapters.interpreters import UvPythons
+
+        return UvPythons(self.machine.arch(), self.archives, self._store)
 
     @cached_property
     def builder(self) -> Builder:
@@ -287,8 +295,11 @@ class Wiring:
     @cached_property
     def creator(self) -> Creator:
         """What `engine.create.create` needs."""
-        self._worker.begin()
+        if not self.settings.interpreter:
+            self._worker.begin()
         from ..adapters.activation import ShellActivator
+        from ..adapters.http import HttpFetcher
+        from ..adapters.interpreters import PYTHONS, UvPythonInstaller
         from ..adapters.site import UvInstaller
 
         return Creator(
@@ -296,6 +307,7 @@ class Wiring:
             archives=self.archives,
             conda=self._conda_installer,
             wheels=UvInstaller(self._credentials.sources),
+            pythons=UvPythonInstaller(self.settings.envs_root / PYTHONS, HttpFetcher(self._credentials.sources)),
             activator=ShellActivator(),
             byte_code=self.byte_code,
             machine=self.machine,
