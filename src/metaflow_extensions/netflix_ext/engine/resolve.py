@@ -31,8 +31,8 @@ class Resolver:
     """The solvers, who asks (``author``), what time it is (``now``: UTC, ISO 8601), and conda's names on PyPI.
 
     ``host`` holds name and version of what resolves for: Metaflow. Without ``builder`` nothing is built from source;
-    without ``mixed`` conda packages are solved first, and wheels to go with them; without ``pythons`` Python comes from a
-    channel.
+    without ``mixed`` conda packages are solved first, and wheels to go with them; without ``pythons`` Python comes
+    from a channel.
     """
 
     conda: CondaSolver
