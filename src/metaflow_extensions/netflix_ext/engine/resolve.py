@@ -21,7 +21,7 @@ from .ports import CondaRequest, CondaSolver, MixedSolver, PypiRequest, PypiSolv
 from .request import Request
 from .requirement import FREE_THREADED, CondaRequirement, python_requirement
 from .resolved import ResolvedEnvironment
-from .spec import UV_MANAGED
+from .spec import PYPI_ONLY, UV_MANAGED
 
 _WORKERS = 8
 
@@ -32,7 +32,7 @@ class Resolver:
 
     ``host`` holds name and version of what resolves for: Metaflow. Without ``builder`` nothing is built from source;
     without ``mixed`` conda packages are solved first, and wheels to go with them; without ``pythons`` Python comes
-    from a channel.
+    from a channel. ``alone`` picks wheels in the place of ``pypi`` where nothing else is asked for.
     """
 
     conda: CondaSolver
@@ -44,6 +44,7 @@ class Resolver:
     builder: Builder | None = None
     mixed: MixedSolver | None = None
     pythons: PythonSource | None = None
+    alone: PypiSolver | None = None
 
 
 def resolve(
@@ -108,8 +109,9 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
     _check_apart(conda, wheels, resolver.pypi_names())
     asked = spec.pypi if extension is None else extension.pypi
     _check_options(request, dict(provided), wheels)
+    pypi = resolver.alone if resolver.alone and spec.kind == PYPI_ONLY and extension is None else resolver.pypi
     if asked:
-        wheels += resolver.pypi.solve(
+        wheels += pypi.solve(
             PypiRequest(
                 requirements=asked,
                 provided=tuple(sorted({*provided, *((wheel.name, wheel.version) for wheel in wheels)})),
@@ -124,7 +126,7 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
     if extension is not None and len(conda) + len(wheels) == len(extension.base.conda) + len(extension.base.pypi):
         return extension.base
     channels = resolver.conda.versions() if interpreter is None else {}
-    tools = {**channels, **(resolver.pypi.versions() if asked or interpreter is not None else {})}
+    tools = {**channels, **(pypi.versions() if asked or interpreter is not None else {})}
     return _resolved(request, bottom, wheels, tools, resolver)
 
 

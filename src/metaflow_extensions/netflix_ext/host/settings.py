@@ -106,7 +106,7 @@ class Settings:
     conda_installer: str
     distribution: Path | None
     distribution_key: str
-    pypi: bool
+    pypi: str
     mixed: str
     virtual: Mapping[str, tuple[VirtualPackage, ...]]
     gpu_virtual: Mapping[str, tuple[VirtualPackage, ...]]
@@ -152,7 +152,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | 
         conda_installer=_choice("CONDA_INSTALLER", values, ("rattler", "micromamba", "conda")),
         distribution=_folder("CONDA_LOCAL_PATH", values),
         distribution_key=_distribution(values),
-        pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values, ("uv", "none")) != "none",
+        pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values, ("uv", "pip", "none")),
         mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values, ("default", "conda-lock", "none")),
         virtual=_virtual("CONDA_SYS_DEFAULT_PACKAGES", values, environ),
         gpu_virtual=_virtual("CONDA_SYS_DEFAULT_GPU_PACKAGES", values, {}) or _default_gpu(environ),

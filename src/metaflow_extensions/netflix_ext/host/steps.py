@@ -204,7 +204,7 @@ def _target(facts: Mapping[str, Any], settings: Settings) -> str | None:
 
 def check_kind(ask: Ask, settings: Settings) -> None:
     """Raise InputError where PyPI packages are asked for and the settings have no resolver for them."""
-    if ask.pypi and not settings.pypi:
+    if ask.pypi and settings.pypi == "none":
         raise InputError("PyPI packages are asked for, and no PyPI resolver is configured", _RESOLVER)
     if ask.pypi and ask.conda and settings.mixed == "none":
         raise InputError("conda and PyPI packages are mixed, and no resolver for that is configured", _RESOLVER)

@@ -123,7 +123,17 @@ class Wiring:
             mixed=self._mixed_solver,
             builder=self.builder,
             pythons=self._pythons,
+            alone=self._pip_solver,
         )
+
+    @property
+    def _pip_solver(self) -> PypiSolver | None:
+        if self.settings.pypi != "pip":
+            return None
+        from ..adapters.pip import PipSolver
+
+        found = self._credentials
+        return PipSolver(self.machine.arch(), found.sources, default=found.readable_indexes.index)
 
     @cached_property
     def _pythons(self) -> PythonSource:
