@@ -13,7 +13,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks import commands, containers, debugging, engine, flows, startup, stores
+from benchmarks import commands, containers, debugging, engine, flows, resolvers, startup, stores
 from benchmarks.bench import Figure, Place, save
 from tests.channel import ensure, serve
 
@@ -24,6 +24,7 @@ SCENARIOS: dict[str, Scenario] = {
     "first": flows.first_run,
     "wheels": flows.wheels,
     "resolve": engine.resolving,
+    "resolvers": resolvers.resolving,
     "create": engine.creating,
     "known": engine.known,
     "commands": commands.commands,

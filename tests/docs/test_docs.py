@@ -27,7 +27,7 @@ from tests.project import Project, project_at
 ROOT = Path(__file__).parents[2]
 LANGUAGES = {"python", "toml", "diff", "console", "sh"}
 NEEDS_DEFAULT_INDEX = {"README.md"}
-NOT_RUN = 32
+NOT_RUN = 34
 
 _BLOCK = re.compile(
     r"(?:^<!-- (?P<note>.+?) -->\n+)?^```(?P<word>\w+)(?: title=\"(?P<title>.+?)\")?\n(?P<text>.*?)^```$", re.M | re.S
