@@ -152,6 +152,25 @@ def _keyring(closed: Project, private: Server) -> dict[str, str]:
     }
 
 
+def _stronger_hosts(closed: Project, private: Server) -> dict[str, str]:
+    """Credentials by host, over wrong ones that rattler's programs and .netrc have."""
+    wrong = {"BasicHTTP": {"username": "user", "password": "wr0ngw0rd"}}
+    file = _keep(closed.root / "user" / "auth.json", json.dumps({"127.0.0.1": wrong}))
+    _keep(closed.root / "user" / ".netrc", "machine 127.0.0.1 login user password wr0ngw0rd\n")
+    return {**_hosts(closed, private), "RATTLER_AUTH_FILE": str(file)}
+
+
+def _stronger_urls(closed: Project, private: Server) -> dict[str, str]:
+    """URLs, over wrong credentials by host and in .netrc."""
+    _keep(closed.root / "user" / ".netrc", "machine 127.0.0.1 login user password wr0ngw0rd\n")
+    hosts = json.dumps({urlsplit(private.url).netloc: ["user", "wr0ngw0rd"]})
+    return {
+        "METAFLOW_CONDA_CHANNELS": with_secret(private.channel),
+        "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": with_secret(private.simple),
+        "METAFLOW_CONDA_SRCS_AUTH_INFO": hosts,
+    }
+
+
 def _unset() -> dict[str, str]:
     return {"METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": ""}
 
@@ -178,6 +197,8 @@ WAYS = {
     "stores": _stores,
     "tokens": _tokens,
     "keyring": _keyring,
+    "hosts over stores and netrc": _stronger_hosts,
+    "URLs over hosts and netrc": _stronger_urls,
 }
 
 

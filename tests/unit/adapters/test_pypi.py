@@ -19,11 +19,10 @@ from metaflow_extensions.netflix_ext.adapters.uv_program import (
     Asked,
     complaint,
     indexes_environment,
-    secrets_for,
     surroundings,
     translated,
-    with_credentials,
 )
+from metaflow_extensions.netflix_ext.engine.credentials import secrets_for, with_credentials
 from metaflow_extensions.netflix_ext.engine.errors import (
     ExtensionError,
     ResolveError,
@@ -289,6 +288,8 @@ def test_a_stand_in_has_a_name_a_version_and_nothing_else(tmp_path: Path) -> Non
 SECRETS = {
     "https://x.example/simple/": "https://u:pw@x.example/simple/",
     "https://t.example/s": "https://t.example/t/tok/s",
+    "https://x.example": "https://h:host@x.example",
+    "https://h.example": "https://h:host@h.example",
 }
 
 
@@ -298,6 +299,7 @@ SECRETS = {
         ("https://x.example/simple", "https://u:pw@x.example/simple"),
         ("https://x.example/files/p.whl", "https://u:pw@x.example/files/p.whl"),
         ("https://t.example/s/p.whl", "https://t.example/t/tok/s/p.whl"),
+        ("https://h.example/files/p.whl", "https://h:host@h.example/files/p.whl"),
         ("https://x.example.evil/simple", "https://x.example.evil/simple"),
         ("http://x.example/simple", "http://x.example/simple"),
         ("default", "default"),

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..engine.channel_settings import NOTHING_SAID, ChannelSettings
+from ..engine.credentials import with_credentials
 from ..engine.errors import ExtensionError, InputError, ResolveError, ToolError
 from ..engine.options import PypiOptions
 from ..engine.package import CondaPackage, PypiPackage
@@ -27,7 +28,6 @@ from .conda_dry_run import check_public
 from .conda_explained import unsatisfiable
 from .conda_lock_program import CondaLock
 from .conda_program import CondaProgram
-from .uv_program import with_credentials
 from .worker import Worker
 
 _TIMEOUT = 1800.0

@@ -13,10 +13,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
+from ..engine.credentials import with_credentials
 from ..engine.errors import InputError, SourceError, ToolError
 from ..engine.secret import redact
 from .process import Finished, run
-from .uv_program import with_credentials
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT = re.compile(r"[0-9a-f]{7,39}")

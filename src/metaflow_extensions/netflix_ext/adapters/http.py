@@ -17,9 +17,9 @@ from urllib.parse import unquote, urlsplit
 import requests
 
 from ..engine.channel_settings import NOTHING_SAID, ChannelSettings, mirrored
+from ..engine.credentials import with_credentials
 from ..engine.errors import PackageError
 from ..engine.secret import authorization, redact
-from .uv_program import with_credentials
 
 _BLOCK = 1 << 20
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})

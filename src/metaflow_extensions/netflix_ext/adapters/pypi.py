@@ -16,6 +16,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from ..engine.create import Prefix
+from ..engine.credentials import with_credentials
 from ..engine.errors import ResolveError, ToolError
 from ..engine.package import PypiPackage
 from ..engine.platform import VirtualPackage, check_arch
@@ -40,7 +41,6 @@ from .uv_program import (
     run_uv,
     translated,
     uv_version,
-    with_credentials,
 )
 
 _GLIBC = (17, 28, *range(31, 41))  # the manylinux targets that uv 0.9 to 0.13 know

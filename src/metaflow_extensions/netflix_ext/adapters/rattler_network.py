@@ -69,12 +69,13 @@ class Network:
         self.client = rattler.Client(
             [
                 RetryMiddleware(_RETRIES),
-                AuthenticationMiddleware(),
+                *([MirrorMiddleware(elsewhere)] if elsewhere else []),
+                # Before what rattler finds in .netrc, which it adds where there is none yet.
+                *([AddHeadersMiddleware(self._authorization)] if self._headers or headers else []),
+                *(() if _overridden(secrets) else (AuthenticationMiddleware(),)),
                 OciMiddleware(),
                 GCSMiddleware(),
                 S3Middleware(),
-                *([MirrorMiddleware(elsewhere)] if elsewhere else []),
-                *([AddHeadersMiddleware(self._authorization)] if self._headers or headers else []),
             ]
         )
         self.gateway = rattler.Gateway(_metadata_cache(), client=self.client)
@@ -93,6 +94,20 @@ class Network:
             if known == host and (bare == prefix or bare.startswith(f"{prefix}/")):
                 return {"Authorization": value}
         return None
+
+
+def _overridden(secrets: dict[str, str]) -> bool:
+    """Tell whether *secrets* has something for a server other than what rattler's store has, which rattler prefers.
+
+    Then it may not look there at all: what is in the store is among *secrets*, too.
+    """
+    if not secrets:  # in a container, where what follows is not there
+        return False
+    from .channel_stores import stored
+
+    kept = stored()
+    hosts = {urlsplit(address).hostname for address in kept}
+    return any(urlsplit(clean).hostname in hosts for clean, secret in secrets.items() if kept.get(clean) != secret)
 
 
 def _metadata_cache() -> Path | None:

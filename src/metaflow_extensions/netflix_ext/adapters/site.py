@@ -17,12 +17,13 @@ from types import MappingProxyType
 
 from packaging.utils import canonicalize_name
 
+from ..engine.credentials import secrets_for, with_credentials
 from ..engine.errors import CreateError, ExtensionError, PackageError
 from ..engine.events import Reporter
 from ..engine.package import PypiPackage
 from ..engine.secret import redact, strip_credentials
 from .process import Finished
-from .uv_program import complaint, default_index, find_uv, run_uv, secrets_for, with_credentials
+from .uv_program import complaint, default_index, find_uv, run_uv
 
 _LONGEST_SHEBANG = 127  # what Linux read before 5.1, the least that scripts must live with
 # uv refuses a lock together with what would change it.

@@ -9,10 +9,11 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from urllib.parse import unquote, urlsplit
 
+from ..engine.credentials import with_credentials
 from ..engine.errors import InputError
 from ..engine.ports import PypiRequest
 from ..engine.requirement import PypiRequirement
-from .uv_program import indexes_environment, with_credentials
+from .uv_program import indexes_environment
 
 # What a user says by these is in the request, where it is to count.
 _GIVEN = ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY", "UV_TORCH_BACKEND")

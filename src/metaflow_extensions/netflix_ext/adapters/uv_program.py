@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 from ..engine.create import Prefix
+from ..engine.credentials import with_credentials
 from ..engine.errors import CreateError, ExtensionError, ResolveError, SourceError, ToolError
 from ..engine.platform import version_of
 from ..engine.ports import PypiRequest
@@ -194,33 +195,6 @@ def indexes_environment(urls: Sequence[str], default: str | None) -> dict[str, s
     if default is not None:
         found.update({"UV_DEFAULT_INDEX": default, "UV_INDEX_URL": ""})
     return found
-
-
-def with_credentials(url: str, secrets: Mapping[str, str]) -> str:
-    """Return *url* with the credentials known for it: for itself, or for the nearest folder above it, by *secrets*.
-
-    *secrets* maps a clean URL to the same with credentials. Where no folder above is known, those for the same
-    host serve.
-    """
-    if "://" not in url:
-        return url
-    plain = {clean.rstrip("/"): secret for clean, secret in secrets.items()}
-    above = [clean for clean in plain if f"{url.rstrip('/')}/".startswith(f"{clean}/")]
-    if above:
-        clean = max(above, key=len)
-        return plain[clean].rstrip("/") + url[len(clean) :]
-    parts = urlsplit(url)
-    for clean in sorted(plain):
-        known = urlsplit(plain[clean])
-        if (known.scheme, known.netloc.rpartition("@")[2]) == (parts.scheme, parts.netloc) and "@" in known.netloc:
-            return parts._replace(netloc=known.netloc).geturl()
-    return url
-
-
-def secrets_for(urls: Sequence[str], secrets: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the URLs of *secrets* that share a host with one of *urls*."""
-    hosts = {urlsplit(strip_credentials(url)).netloc for url in urls}
-    return tuple(sorted({secret for clean, secret in secrets.items() if urlsplit(clean).netloc in hosts}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
