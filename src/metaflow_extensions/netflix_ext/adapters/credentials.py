@@ -48,7 +48,9 @@ class Credentials:
             from .keyring_program import opened
 
             self.sources.update(opened(self.sources.values()))
-        self.channels.update({**stored(), **self.sources})
+        kept = {clean: secret for clean, secret in stored().items() if clean not in self.sources}
+        self.channels.clear()
+        self.channels.update({**self.sources, **kept})  # of two for one host the first counts
 
     @cached_property
     def indexes(self) -> IndexSettings:
