@@ -81,7 +81,10 @@ def test_a_flow_resolved_by_pip(fresh: Project) -> None:
 
 
 def test_what_pip_cannot_do(fresh: Project, server: Server) -> None:
-    """Conflicts, an unknown name, an index that is not there, a hash that is another, no pip."""
+    """Conflicts, an unknown name, an index that is not there, a hash that is another, what uv alone can do, no pip."""
+    own = f"--package-index click {server.simple}\nclick"
+    check_refusal(resolve(fresh, own), "an index of its own is asked for (click), which pip cannot heed")
+    check_refusal(resolve(fresh, "--torch-backend cpu\nclick"), "torch_backend is asked for (cpu)")
     check_refusal(resolve(fresh, "itsdangerous>=99"), "pip cannot resolve this", "itsdangerous>=99")
     check_refusal(resolve(fresh, "no-such-project"), "pip cannot resolve this", "no-such-project")
     check_refusal(resolve(fresh, f"click --hash=sha256:{'ab' * 32}"), "has no file with a hash that is given")

@@ -16,6 +16,7 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
+from ..engine.credentials import with_credentials
 from ..engine.errors import ExtensionError, ResolveError, SourceError, ToolError
 from ..engine.origin import WHEEL, Link, Origin
 from ..engine.package import PypiPackage
@@ -27,7 +28,7 @@ from ..engine.wheel_tags import best_wheel, target_tags
 from .linked import linked
 from .process import run
 from .pylock import filename_of, unlisted
-from .uv_program import building, misfit, with_credentials
+from .uv_program import building, misfit
 
 _SHOWN = 12
 _UNREACHED = ("Failed to establish a new connection", "HTTP error", "Could not fetch URL", "401", "403 ", "SSLError")
@@ -68,6 +69,7 @@ class PipSolver:
                 f"pip resolves for the machine that it runs on, {self._arch}, and not for {request.arch}",
                 "leave METAFLOW_CONDA_PYPI_DEPENDENCY_RESOLVER unset: uv resolves for any platform",
             )
+        _check_options(request)
         variables = self._variables(request)
         there = linked(request, {}, builds, variables)
         found = [_read(item, number) for number, item in enumerate(self._report(there.request, builds, variables))]
@@ -165,6 +167,19 @@ def _wheel(name: str, version: str, link: Link, request: PypiRequest) -> PypiPac
     return PypiPackage(
         name=name, version=version, filename=filename, url=link.url, sha256=link.sha256, index="" if direct else only
     )
+
+
+def _check_options(request: PypiRequest) -> None:
+    said = {
+        "an index of its own": ", ".join(name for name, _ in request.options.package_indexes),
+        "torch_backend": request.options.torch_backend,
+    }
+    for what, value in said.items():
+        if value:
+            raise ResolveError(
+                f"{what} is asked for ({value}), which pip cannot heed",
+                "leave it out, or METAFLOW_CONDA_PYPI_DEPENDENCY_RESOLVER unset: uv can",
+            )
 
 
 def _check_provided(name: str, version: str, there: str) -> None:
