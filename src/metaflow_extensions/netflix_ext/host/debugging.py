@@ -206,9 +206,8 @@ def _spin(past: Past, found: FlowCode, ours: bool) -> str:
 
 def _registered(made: Reopened, past: Past, wanted: Wanted, bench: Workbench, note: Callable[[str], None]) -> Reopened:
     flow, _, step, _ = past.parts
-    end = "here" if made.environment is None else made.environment.env_id.full_id[:8]
-    name = re.sub(r"[^a-z0-9_.\-]", "_", (wanted.kernel_name or f"mf_{flow}_{step}_{end}").lower())
-    title = f"Metaflow {flow}/{step} ({end})"
+    name = wanted.kernel_name or f"mf_{flow}_{step}_{_abbreviated(made)}"
+    name, title = re.sub(r"[^a-z0-9_.\-]", "_", name.lower()), _kernel_title(made, past)
     variables = {**({} if made.prefix is None else opening.activation(made.prefix)), "PYTHONPATH": ""}
     ours = any(there == name and FACT in facts for there, facts in bench.wiring.kernels.ours())
     try:
@@ -223,11 +222,20 @@ def _registered(made: Reopened, past: Past, wanted: Wanted, bench: Workbench, no
     return replace(made, sheet=replace(made.sheet, kernel=name))
 
 
+def _kernel_title(made: Reopened, past: Past) -> str:
+    return f"Metaflow {past.parts[0]}/{past.parts[2]} ({_abbreviated(made)})"
+
+
+def _abbreviated(made: Reopened) -> str:
+    return "here" if made.environment is None else made.environment.env_id.full_id[:8]
+
+
 def _write(made: Reopened, past: Past, stage: Path, found: FlowCode, wanted: Wanted, bench: Workbench) -> None:
     sheet = made.sheet
-    title = f"Metaflow {past.parts[0]}/{past.parts[2]}"
     python = sys.version.split()[0] if made.environment is None else made.environment.python_version or ""
-    notebook = bench.wiring.notebook(sheets.cells(sheet), kernel=sheet.kernel, title=title, python=python)
+    notebook = bench.wiring.notebook(
+        sheets.cells(sheet), kernel=sheet.kernel, title=_kernel_title(made, past), python=python
+    )
     inside = found.flow_file.is_relative_to(stage)
     file = found.flow_file.relative_to(stage) if inside else found.flow_file
     texts = {

@@ -52,12 +52,13 @@ def stem(pathspec: str) -> str:
 
 def cells(sheet: Sheet) -> list[Cell]:
     """Return the cells of the notebook."""
-    found: list[Cell] = [("markdown", _title(sheet), ""), ("code", _opening(sheet), "")]
+    found: list[Cell] = [("markdown", _title(sheet), "")]
     if sheet.traceback:
-        found.append(("markdown", "## How it failed\n\nWhat the run has recorded:", ""))
-        found.append(
-            ("code", f"from {MODULE} import recorded_traceback\n\nprint(recorded_traceback())", sheet.traceback)
-        )
+        printing = f"import {MODULE}\n\n{MODULE}.use({sheet.state!r})\nprint({MODULE}.recorded_traceback())"
+        found.append(("markdown", "## How it failed", ""))
+        found.append(("code", printing, sheet.traceback))
+        found.append(("markdown", "## What it was given", ""))
+    found.append(("code", _opening(sheet), ""))
     found.append(("markdown", _instructions(sheet), ""))
     if sheet.body is not None:
         found.extend(("code", text, "") for text in sheet.body.cells)
@@ -67,10 +68,11 @@ def cells(sheet: Sheet) -> list[Cell]:
 
 def script(sheet: Sheet) -> str:
     """Return the same as a script, in which editors know the cells by their first lines."""
-    parts = [_comment(_plain(_title(sheet))), f"# %%\n{_opening(sheet)}"]
+    parts = [_comment(_plain(_title(sheet)))]
     if sheet.traceback:
         failed = _comment("How it failed:\n\n" + sheet.traceback.rstrip())
         parts.append(f"# %% [markdown]\n{failed}")
+    parts.append(f"# %%\n{_opening(sheet)}")
     parts.append(f"# %% [markdown]\n{_comment(_plain(_instructions(sheet)))}")
     parts.extend(f"# %%\n{text}" for text in (sheet.body.cells if sheet.body is not None else ()))
     return "\n\n".join(parts) + "\n"
@@ -79,11 +81,12 @@ def script(sheet: Sheet) -> str:
 def _title(sheet: Sheet) -> str:
     when = "after the step ran" if sheet.inspect else "before the step ran"
     lines = [
-        f"# {_safe(sheet.pathspec)}",
+        f"# The step {_safe(sheet.step)}",
         "",
         f"The task {sheet.status}. This is its state **{when}**: artifacts are read when they are touched, "
         "and nothing is written.",
         "",
+        f"- Task: {_safe(sheet.pathspec)}",
         f"- Code: {_safe(sheet.code)}",
         f"- Environment: {_safe(sheet.environment)}",
         f"- The same by Metaflow itself, with the code as it is now: `{sheet.spin}`",
@@ -109,11 +112,11 @@ def _opening(sheet: Sheet) -> str:
 def _instructions(sheet: Sheet) -> str:
     if sheet.body is None:
         return (
-            f"## The step {_safe(sheet.step)}\n\nIts code was not found in the files that the run has kept. "
+            "## Its code\n\nIt was not found in the files that the run has kept. "
             f"It can be called: `self.{sheet.step}()`."
         )
     where = f"`{_ticks(sheet.file)}`, lines {sheet.body.first} to {sheet.body.last}"
-    text = f"## The step {_safe(sheet.step)}\n\nFrom {where}. "
+    text = f"## Its code\n\nFrom {where}. "
     if sheet.inspect:
         return (
             f"{text}Its artifacts are those that it has left; to execute it again, open the task without `--inspect`."
