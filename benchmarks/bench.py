@@ -34,6 +34,7 @@ class Place:
             "METAFLOW_CONDA_CHANNELS": self.channel,
             "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": self.index,
             "METAFLOW_CONDA_ENVS_ROOT": str(self.root / "envs"),
+            "METAFLOW_CONDA_INDEX_SETTINGS": "none",
             "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(self.root),
             "METAFLOW_DEFAULT_DATASTORE": "local",
             "METAFLOW_DEFAULT_METADATA": "local",

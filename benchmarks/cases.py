@@ -38,8 +38,18 @@ CASES = {
 def surroundings(settings: Settings) -> Surroundings:
     """Return what holds for all."""
     return Surroundings(
-        python="3.11.*", channels=settings.channels, index=settings.index, needs={"requests": ">=2.21.0"}
+        python="3.11.*",
+        channels=settings.channels,
+        index=settings.index,
+        needs={"requests": ">=2.21.0"},
+        interpreter=settings.interpreter,
     )
+
+
+def wheels(count: int) -> list[dict[str, str]]:
+    """Return the PyPI packages of *count* environments that differ a little."""
+    kinds = ({"pandas": ""}, {"boto3": ""}, {"click": "", "itsdangerous": ""})
+    return [{**kinds[number % len(kinds)], "idna": f">=2.{number}"} for number in range(count)]
 
 
 def many(settings: Settings, count: int = 50) -> list[Request]:

@@ -21,10 +21,11 @@ def settle(place: Place, name: str) -> None:
 
 def second_run(place: Place, repetitions: int) -> Iterator[Figure]:
     """Measure a run with everything known: the whole, and to the first line of the first step."""
-    yield from _known_run(place, repetitions, "three.py", "conda")
+    yield from known_run(place, repetitions, "three.py", "conda")
 
 
-def _known_run(place: Place, repetitions: int, name: str, kind: str) -> Iterator[Figure]:
+def known_run(place: Place, repetitions: int, name: str, kind: str) -> Iterator[Figure]:
+    """Measure a run of the flow *name* with everything known, over the flow without environments."""
     settle(place, name)
     flow(place, "plain.py", environment=False)
     subject, baseline = [], []
@@ -51,7 +52,7 @@ def first_run(place: Place, repetitions: int) -> Iterator[Figure]:
 def wheels(place: Place, repetitions: int) -> Iterator[Figure]:
     """Measure the PyPI-only flow: first run with warm caches, second run."""
     yield from _new_run(place, repetitions, "wheels.py", "PyPI")
-    yield from _known_run(place, repetitions, "wheels.py", "PyPI")
+    yield from known_run(place, repetitions, "wheels.py", "PyPI")
 
 
 def _new_run(place: Place, repetitions: int, name: str, kind: str) -> Iterator[Figure]:

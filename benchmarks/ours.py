@@ -1,4 +1,4 @@
-"""The engine without Metaflow, in a process of its own: `python ours.py resolve|create|known FOLDER`.
+"""The engine without Metaflow, in a process of its own: `python ours.py resolve|wheels|create|known FOLDER [COUNT]`.
 
 Settings come from the environment; documents of resolved environments lie in FOLDER.
 """
@@ -11,9 +11,11 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from benchmarks.cases import CASES, many
+from benchmarks.cases import ARCH, CASES, many, surroundings, wheels
+from metaflow_extensions.netflix_ext.engine.ask import ask_of
 from metaflow_extensions.netflix_ext.engine.create import create
 from metaflow_extensions.netflix_ext.engine.events import Reporter
+from metaflow_extensions.netflix_ext.engine.request import request_for
 from metaflow_extensions.netflix_ext.engine.resolve import resolve
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from metaflow_extensions.netflix_ext.host.settings import NAMES, read
@@ -33,6 +35,15 @@ def do_resolve(folder: Path) -> None:
     for environment in resolve(requests, parts.resolver, Reporter()).values():
         parts.catalog.add(environment)
         (folder / f"{environment.env_id.req_id}.json").write_bytes(environment.to_bytes())
+
+
+def do_wheels(folder: Path) -> None:
+    """Resolve as many environments of PyPI packages alone as the last argument says."""
+    parts = wiring(folder)
+    around = surroundings(parts.settings)
+    asks = [ask_of("pypi", {"packages": packages}) for packages in wheels(int(sys.argv[3]))]
+    requests = {request_for(ask, around, arch=ARCH): str(number) for number, ask in enumerate(asks)}
+    resolve(requests, parts.resolver, Reporter())
 
 
 def do_create(folder: Path) -> None:
@@ -68,4 +79,5 @@ def do_known(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    {"resolve": do_resolve, "create": do_create, "known": do_known}[sys.argv[1]](Path(sys.argv[2]))
+    commands = {"resolve": do_resolve, "wheels": do_wheels, "create": do_create, "known": do_known}
+    commands[sys.argv[1]](Path(sys.argv[2]))

@@ -13,7 +13,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from benchmarks import commands, containers, debugging, engine, flows, resolvers, startup, stores
+from benchmarks import commands, containers, debugging, engine, flows, resolvers, startup, stores, wheels
 from benchmarks.bench import Figure, Place, save
 from tests.channel import ensure, serve
 
@@ -23,8 +23,10 @@ SCENARIOS: dict[str, Scenario] = {
     "second": flows.second_run,
     "first": flows.first_run,
     "wheels": flows.wheels,
+    "alone": wheels.second_run,
     "resolve": engine.resolving,
     "resolvers": resolvers.resolving,
+    "resolve-wheels": wheels.resolving,
     "create": engine.creating,
     "known": engine.known,
     "commands": commands.commands,

@@ -15,13 +15,8 @@ from metaflow_extensions.netflix_ext.adapters.pypi import (
     uv_platform,
 )
 from metaflow_extensions.netflix_ext.adapters.stubs import distribution_version, stub_wheel
-from metaflow_extensions.netflix_ext.adapters.uv_program import (
-    Asked,
-    complaint,
-    indexes_environment,
-    surroundings,
-    translated,
-)
+from metaflow_extensions.netflix_ext.adapters.uv_complaints import Asked, complaint, translated
+from metaflow_extensions.netflix_ext.adapters.uv_program import indexes_environment, surroundings
 from metaflow_extensions.netflix_ext.engine.credentials import secrets_for, with_credentials
 from metaflow_extensions.netflix_ext.engine.errors import (
     ExtensionError,
@@ -477,3 +472,18 @@ def test_garbage_is_a_tool_error(tmp_path: Path) -> None:
 def test_nothing_asked_is_nothing_done(tmp_path: Path) -> None:
     """Without requirements uv is not started."""
     assert UvSolver(program=str(tmp_path / "missing")).solve(request(provided=(("numpy", "1"),))) == ()
+
+
+def test_what_a_later_index_may_have_is_told_with_the_way_to_it() -> None:
+    """The first index that has a name is asked alone, which surprises who knows pip."""
+    said = (
+        "error: No solution found when resolving dependencies\n  cause: Because only q==1 is available and you require "
+        "q==2, your requirements are unsatisfiable.\n\nhint: `q` was found on file:///a, but not at the requested version "
+        "(q==2). A compatible version may be available on a subsequent index (e.g., file:///b). By default, uv will only "
+        "consider versions that are published on the first index that contains a given package.\n"
+    )
+    asked = Asked(request=request("q==2"), provided=(), real={}, secrets={})
+    error = translated(complaint(said), asked)
+    assert isinstance(error, ResolveError)
+    assert "METAFLOW_CONDA_INDEX_SETTINGS=none" in error.hint
+    assert "UV_INDEX_STRATEGY=unsafe-best-match" in error.hint

@@ -26,7 +26,8 @@ from ..engine.requirement import FREE_THREADED, python_fits
 from . import trees
 from .archives import KeptArchives
 from .process import run
-from .uv_program import complaint, find_uv, run_uv
+from .uv_complaints import complaint
+from .uv_program import find_uv, run_uv
 
 _TARGETS = {
     "linux-64": ("linux", "x86_64", "gnu"),

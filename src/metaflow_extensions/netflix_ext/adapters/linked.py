@@ -16,7 +16,7 @@ from ..engine.requirement import PypiRequirement
 from ..engine.secret import redact
 from ..engine.wheel_tags import best_wheel, marker_environment, target_tags
 from .pylock import filename_of, unlisted
-from .uv_program import misfit
+from .uv_complaints import misfit
 from .wheel_file import checked
 
 NOT_HERE = "nothing is built from source here"

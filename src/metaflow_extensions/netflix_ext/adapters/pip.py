@@ -28,7 +28,8 @@ from ..engine.wheel_tags import best_wheel, target_tags
 from .linked import linked
 from .process import run
 from .pylock import filename_of, unlisted
-from .uv_program import building, misfit
+from .uv_complaints import misfit
+from .uv_program import building
 
 _SHOWN = 12
 _UNREACHED = ("Failed to establish a new connection", "HTTP error", "Could not fetch URL", "401", "403 ", "SSLError")

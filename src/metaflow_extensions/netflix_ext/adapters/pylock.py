@@ -18,7 +18,7 @@ from ..engine.package import PypiPackage
 from ..engine.ports import PypiRequest
 from ..engine.secret import is_public_index, strip_credentials
 from ..engine.wheel_tags import best_wheel, target_tags
-from .uv_program import misfit
+from .uv_complaints import misfit
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -30,18 +30,9 @@ from .linked import NOT_HERE, linked
 from .process import Finished
 from .pylock import Unbuilt, annotated, packages_of, parsed, unlisted
 from .stubs import distribution_version, free_threaded_python, stub_wheel
-from .uv_program import (
-    Asked,
-    building,
-    complaint,
-    default_index,
-    digests_of,
-    find_uv,
-    is_unbuilt,
-    run_uv,
-    translated,
-    uv_version,
-)
+from .uv_complaints import Asked, complaint, is_unbuilt, translated
+from .uv_program import building, default_index, find_uv, run_uv, uv_version
+from .web import digests_of
 
 _GLIBC = (17, 28, *range(31, 41))  # the manylinux targets that uv 0.9 to 0.13 know
 _NO_EXTRA = re.compile(r"warning: The package `([^\s`\[]+)[^`]*` does not have an extra named `([^`]+)`")

@@ -23,7 +23,8 @@ from ..engine.events import Reporter
 from ..engine.package import PypiPackage
 from ..engine.secret import redact, strip_credentials
 from .process import Finished
-from .uv_program import complaint, default_index, find_uv, run_uv
+from .uv_complaints import complaint
+from .uv_program import default_index, find_uv, run_uv
 
 _LONGEST_SHEBANG = 127  # what Linux read before 5.1, the least that scripts must live with
 # uv refuses a lock together with what would change it.
