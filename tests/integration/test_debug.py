@@ -175,6 +175,19 @@ def test_another_environment(shapes: Project, ran: dict[str, str], tmp_path: Pat
     assert both.returncode == 2
 
 
+def test_a_run_that_kept_no_code(shapes: Project, ran: dict[str, str], tmp_path: Path) -> None:
+    """The flow's file is imported from where it is, and Metaflow comes along for the environment."""
+    shapes.run("shapes.py", "--max-workers", "4")
+    task = str(shapes.latest("ShapesFlow", "max(r.pathspec for r in Flow('ShapesFlow'))"))
+
+    answer = opened(shapes, task, tmp_path / "debug", "--no-kernel", "--run")
+
+    assert answer["pathspec"].startswith(f"{task}/end/")
+    assert (answer["run"]["traceback"], answer["run"]["changed"]) == (None, {})
+    done = scripted(shapes, answer, "import shapes, metaflow; print('SAW', shapes.__file__, metaflow.__file__)")
+    assert f"SAW {shapes.root}/shapes.py {tmp_path}/debug/metaflow/__init__.py" in done.stdout, done.output
+
+
 def test_the_oldest_python(shapes: Project, ran: dict[str, str], tmp_path: Path) -> None:
     """What opens a task runs on Python 3.7."""
     shapes.write("requirements.txt", "python==3.7\nrequests\n")

@@ -13,7 +13,7 @@ import pytest
 from tests.channel import Server
 from tests.integration.debugged import KEPT, opened, played, scripted, tasks
 from tests.left_by_1x import FULL, REQ, left
-from tests.project import FLOWS, Project, Serving, somebody, store_python
+from tests.project import Project, Serving, somebody, store_python
 
 pytestmark = pytest.mark.slow
 
@@ -38,6 +38,38 @@ class OldFlow(FlowSpec):
 
 if __name__ == "__main__":
     OldFlow()
+"""
+FAR = """\
+from metaflow import FlowSpec, conda_base, step
+
+
+@conda_base(libraries={"itsdangerous": ""}, python="3.11")
+class FarFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = ["a", "b", "c"]
+        self.next(self.each, foreach="items")
+
+    @step
+    def each(self):
+        import itsdangerous
+
+        self.made = f"{self.input}{itsdangerous.__name__.count('s') + 1}"
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        self.all = [given.made for given in inputs]
+        self.merge_artifacts(inputs, include=["items"])
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+
+if __name__ == "__main__":
+    FarFlow()
 """
 HOUSES = """\
 from metaflow import FlowSpec, pypi, step
@@ -138,24 +170,22 @@ def test_a_model_whose_parameters_are_changed(fresh: Project, tmp_path: Path) ->
 
 @pytest.mark.network
 def test_from_s3(serving: Serving, store_channel: Server, tmp_path: Path) -> None:
-    """Code, artifacts and the environment come from S3; the notebook of a join executes."""
+    """Code, artifacts and the environment come from S3; the notebook of a join executes, and so does a step."""
     user = somebody(tmp_path / "user", store_channel, serving("s3"))
     user.variables.update(METAFLOW_DEFAULT_DATASTORE="s3", JUPYTER_DATA_DIR=str(tmp_path / "jupyter"))
     user.variables["METAFLOW_CLIENT_CACHE_PATH"] = str(tmp_path / "client")
-    asked = f'{{"itsdangerous": ""}}, python="{store_python()}"'
-    source = (FLOWS / "shapes.py").read_text().replace('{"itsdangerous": "2.1.2"}, python="3.11"', asked)
-    user.run(user.write("shapes.py", source), "--max-workers", "4", variables=KEPT)
-    ran = tasks(user, str(user.latest("ShapesFlow", "run.pathspec")))
+    user.run(user.write("far.py", FAR.replace("3.11", store_python())), variables=KEPT)
+    ran = tasks(user, str(user.latest("FarFlow", "run.pathspec")))
     user.variables["METAFLOW_CONDA_DEFAULT_PYPI_SOURCE"] = ""
 
-    join = opened(user, ran["numbers_joined 1"], tmp_path / "join")
-    letters = opened(user, ran["letters_joined"], tmp_path / "letters", "--no-kernel", "--run")
-    inner = opened(user, ran["inner 2,1"], tmp_path / "inner", "--no-kernel", "--run")
+    join = opened(user, ran["join"], tmp_path / "join")
+    each = opened(user, ran["each 1"], tmp_path / "each", "--no-kernel", "--run")
 
-    assert played(user, join["notebook"], "print(self.every, len(inputs), self.index)") == ["['bb', 'bb'] 2 1"]
-    for answer in (letters, inner):
-        assert answer["run"]["traceback"] is None
-        assert (answer["run"]["changed"], answer["run"]["missing"]) == ({}, [])
+    assert played(user, join["notebook"], "print(self.all, len(inputs), self.items)") == [
+        "['a3', 'b3', 'c3'] 3 ['a', 'b', 'c']"
+    ]
+    assert each["run"]["traceback"] is None
+    assert (each["run"]["changed"], each["run"]["missing"]) == ({}, [])
 
 
 def test_of_1x(fresh: Project, server: Server, built: Path, tmp_path: Path) -> None:

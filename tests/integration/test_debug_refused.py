@@ -155,6 +155,11 @@ def test_folders(user: Project, small: dict[str, str], tmp_path: Path) -> None:
         check_refusal(done, "is the folder of the flow", "name another folder")
     assert (user.root / "small.py").read_text() == SMALL
 
+    inside = debug(user, *words, "inside")
+    assert "note: '" in inside.stderr
+    assert "is inside the folder of the flow" in inside.stderr
+    shutil.rmtree(user.root / "inside")
+
     opened(user, small["start"], full, "--no-kernel", "--force")
     nbformat.validate(nbformat.read(full / "00_DEBUG_ME.ipynb", as_version=4))
 

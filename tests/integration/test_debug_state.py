@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -18,8 +21,8 @@ from metaflow import FlowSpec, step
 
 
 class WideFlow(FlowSpec):
-    @step
-    def start(self):
+    @step(start=True)
+    def begin(self):
         self.items = list(range(12))
         self.next(self.each, foreach="items")
 
@@ -31,10 +34,10 @@ class WideFlow(FlowSpec):
     @step
     def join(self, inputs):
         self.total = sum(given.number for given in inputs)
-        self.next(self.end)
+        self.next(self.finish)
 
-    @step
-    def end(self):
+    @step(end=True)
+    def finish(self):
         pass
 
 
@@ -153,16 +156,16 @@ def test_many_tasks_cost_nothing(user: Project, wide: dict[str, str], tmp_path: 
     multiply(user.root, *run.split("/"), "each", 100)
     (tmp_path / "sitecustomize.py").write_text(f"WATCHED = {str(tmp_path / 'watched')!r}\n{WATCH}")
     read = {}
-    for name in ("each/150", "join", "end"):
-        folder = tmp_path / name.replace("/", "_")
-        opened(user, f"{run}/{name}", folder, "--no-kernel", PYTHONPATH=str(tmp_path))
+    for name in ("each/150", "join", ""):
+        folder = tmp_path / f"open {name.replace('/', '_')}"
+        opened(user, f"{run}/{name}".rstrip("/"), folder, "--no-kernel", PYTHONPATH=str(tmp_path))
         paths = (tmp_path / "watched").read_text().splitlines()
         read[name] = [path.partition(f"{run}/each/")[2] for path in paths if f"{run}/each/" in path]
 
     assert {path.partition("/")[0] for path in read["each/150"]} <= {"150", "_meta"}
     assert {path.rpartition("/")[2] for path in read["join"]} == {"_self.json"}
     assert len(read["join"]) <= 102
-    assert read["end"] == []
+    assert read[""] == []
 
     answer = opened(user, f"{run}/join", tmp_path / "again", "--no-kernel")
     done = only_opened(user, answer, "print('READ', len(inputs), inputs[41].index, len(inputs[3].big))")
@@ -183,7 +186,7 @@ def test_self_is_the_users_own_flow(user: Project, wide: dict[str, str], tmp_pat
         del self.nothing
     except AttributeError as error:
         print("FOUR", error)
-    self.start()
+    self.begin()
     print("FIVE", self.items[:2])
     """
 
@@ -228,6 +231,63 @@ def test_a_step_that_returns(user: Project, turns: dict[str, str], tmp_path: Pat
     assert done.returncode == 1
     assert "StepReturned" in done.stderr
     assert "never" not in done.stdout
+
+
+WAITING = """\
+import time
+from pathlib import Path
+
+from metaflow import FlowSpec, step
+
+
+class WaitingFlow(FlowSpec):
+    @step
+    def start(self):
+        self.items = [7, 8]
+        self.next(self.wait, foreach="items")
+
+    @step
+    def wait(self):
+        self.begun = True
+        Path(f"waiting{self.index}").touch()
+        while not Path("go").exists():
+            time.sleep(0.1)
+        self.next(self.join)
+
+    @step
+    def join(self, inputs):
+        self.next(self.end)
+
+    @step
+    def end(self):
+        pass
+
+
+if __name__ == "__main__":
+    WaitingFlow()
+"""
+
+
+def test_a_task_that_is_running(user: Project, tmp_path: Path) -> None:
+    """It opens as its step began; of what it makes nothing is there yet, and the run goes on."""
+    script = user.write("waiting.py", WAITING)
+    words = [sys.executable, str(script), "run"]
+    running = subprocess.Popen(words, cwd=user.root, env=user.environment(KEPT), stdout=subprocess.DEVNULL)
+    try:
+        end = time.monotonic() + 60
+        while not (user.root / "waiting1").exists() and time.monotonic() < end:
+            time.sleep(0.1)
+        run = str(user.latest("WaitingFlow", "run.pathspec"))
+        answer = opened(user, f"{run}/wait", tmp_path / "running", "--index", "1", "--no-kernel")
+        after = opened(user, f"{run}/wait", tmp_path / "after", "--index", "1", "--no-kernel", "--inspect")
+        seen = only_opened(user, answer, "print('SAW', self.input, self.index, hasattr(self, 'begun'))")
+        left = only_opened(user, after, "print('SAW', hasattr(self, 'begun'))")
+    finally:
+        (user.root / "go").touch()
+        assert running.wait(60) == 0
+    assert "SAW 8 1 False" in seen.stdout, seen.output
+    assert "SAW False" in left.stdout, left.output
+    assert "has not ended" in (tmp_path / "running" / "00_README.md").read_text()
 
 
 def test_diff(user: Project, wide: dict[str, str], turns: dict[str, str]) -> None:

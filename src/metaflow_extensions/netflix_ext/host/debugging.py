@@ -85,7 +85,7 @@ def reopen(past: Past, wanted: Wanted, bench: Workbench, note: Callable[[str], N
     *note* is told what does not end it: code that has changed since, or no kernel.
     """
     unpacking.check_folder(wanted.folder, bench.settings.envs_root, force=wanted.force)
-    _check_flow_folder(past, wanted.folder)
+    _check_flow_folder(past, wanted.folder, note)
     environment = _environment(past, wanted, bench)
     environment, notebook = _with_kernel(environment, wanted, bench, note)
     prefix = None if environment is None else _created(environment, past, bench)
@@ -103,14 +103,20 @@ def reopen(past: Past, wanted: Wanted, bench: Workbench, note: Callable[[str], N
     return made
 
 
-def _check_flow_folder(past: Past, folder: Path) -> None:
-    """Raise InputError where *folder* is the flow's own: its code would be written over."""
+def _check_flow_folder(past: Past, folder: Path, note: Callable[[str], None]) -> None:
+    """Raise InputError where *folder* is the flow's own, whose code would be written over; tell where it is inside."""
     source = past.node.get("source_file")
-    if source and folder.resolve() == Path(source).parent.resolve():
+    if not source:
+        return
+    own, there = Path(source).parent.resolve(), folder.resolve()
+    if there == own:
         raise InputError(
             f"'{folder}' is the folder of the flow: its code would be written over by the run's",
             "name another folder, best outside of it: what lies inside is packaged with the next run",
         )
+    hidden = any(part.startswith(".") for part in there.relative_to(own).parts) if there.is_relative_to(own) else True
+    if not hidden:
+        note(f"'{folder}' is inside the folder of the flow: what it holds is packaged with the next run")
 
 
 def _environment(past: Past, wanted: Wanted, bench: Workbench) -> ResolvedEnvironment | None:
