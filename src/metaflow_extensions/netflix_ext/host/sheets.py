@@ -89,7 +89,7 @@ def _title(sheet: Sheet) -> str:
         f"- Task: {_safe(sheet.pathspec)}",
         f"- Code: {_safe(sheet.code)}",
         f"- Environment: {_safe(sheet.environment)}",
-        f"- The same by Metaflow itself, with the code as it is now: `{sheet.spin}`",
+        f"- The same by Metaflow itself, with the code as it is now: `{_ticks(sheet.spin)}`",
     ]
     return "\n".join(lines)
 
