@@ -142,6 +142,24 @@ def test_what_was_built_is_never_built_again(fresh: Project) -> None:
     assert again == first
 
 
+def test_a_wheel_of_this_machine_outlives_its_file(fresh: Project) -> None:
+    """It is kept with what was built, as it can be fetched from nowhere."""
+    folder = sdist(project(fresh.root / "s", "made"), fresh.root / "links", "made-1.0").parent
+    built = resolved(fresh, f"made @ file://{folder}/made-1.0.tar.gz")["made"]
+    wheel = folder / built["filename"]
+    wheel.write_bytes(
+        next(fresh.catalog.rglob(built["filename"] + "/" + built["sha256"])).joinpath(wheel.name).read_bytes()
+    )
+    shutil.rmtree(fresh.catalog)
+    shutil.rmtree(fresh.envs)
+
+    found = resolved(fresh, f"made @ {wheel.as_uri()}", "--alias", "it:v1")["made"]
+    wheel.unlink()
+
+    assert (found["origin"], found["sha256"]) == ("", built["sha256"])
+    assert imported(fresh, "it:v1", "import made; print(made.value)") == "1"
+
+
 def test_colleagues_build_nothing(tmp_path: Path, server: Server) -> None:
     """Who shares the store takes the wheel of the same state, wherever the source lies there."""
     shared = {"METAFLOW_CONDA_LOCALROOT": str(tmp_path / "shared")}
@@ -207,6 +225,20 @@ def test_references(fresh: Project, reference: str) -> None:
     found = resolved(fresh, f"clip @ git+file://{fresh.root}/repo{at}#subdirectory=below")
 
     assert found["clip"]["origin"] == f"git+file:///repo@{commit}#subdirectory=below"
+
+
+def test_a_repository_over_ssh(fresh: Project) -> None:
+    """The user's own ssh is used, which asks nobody; the user in the address stays, as it is no secret."""
+    project(fresh.root / "repo", "clip")
+    commit = repository(fresh.root / "repo")
+    ssh = fresh.write("ssh", f'#!/bin/sh\necho "$@" >> {fresh.root}/asked\nshift $(($# - 1))\nexec sh -c "$1"\n')
+    ssh.chmod(0o755)
+    requirement = f"clip @ git+ssh://git@code.example{fresh.root}/repo@main"
+
+    found = resolved(fresh, requirement, GIT_SSH_COMMAND=str(ssh))
+
+    assert found["clip"]["origin"] == f"git+ssh://git@code.example{fresh.root}/repo@{commit}"
+    assert "git@code.example git-upload-pack" in (fresh.root / "asked").read_text()
 
 
 def test_sources_that_need_each_other(fresh: Project) -> None:

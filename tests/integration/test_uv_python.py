@@ -190,11 +190,13 @@ def test_a_step_elsewhere_refuses_an_installed_python(
 def test_a_managed_build_in_a_container(
     tmp_path: Path, store_channel: Server, builds: Mirror, s3_server: StoreServer, s3_container: Container
 ) -> None:
-    """It comes out of the store, as the wheels do; neither py-rattler nor any channel is needed."""
+    """It comes out of the store, as wheels do, built ones too; neither py-rattler nor any channel is needed."""
     user = somebody(tmp_path / "user", store_channel, s3_server)
     user.variables.update({"METAFLOW_CONDA_PYPI_PYTHON": "uv-managed", **builds.variables})
     user.variables["METAFLOW_CONDA_CHANNELS"] = "http://127.0.0.1:1/no-channel"
-    workflow = deploy(user, user.write("flow.py", FLOW.replace("2.1.2", "")), "--environment=conda")
+    source(user.root / "made", "made")
+    text = FLOW.replace('"2.1.2"', '"", "made": "@ ./made"').replace("import itsdangerous", "import itsdangerous, made")
+    workflow = deploy(user, user.write("flow.py", text), "--environment=conda")
 
     played = replay(workflow, s3_container)
 

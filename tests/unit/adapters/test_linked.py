@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.linked import linked
+from metaflow_extensions.netflix_ext.adapters.linked import keep_linked, linked
 from metaflow_extensions.netflix_ext.engine.errors import InputError, ResolveError
 from metaflow_extensions.netflix_ext.engine.options import HashedRequirement, PypiOptions
 from metaflow_extensions.netflix_ext.engine.origin import Link, Origin
@@ -28,9 +28,13 @@ class FakeBuilds:
 
     tag: str = "py3-none-any"
     built: dict[str, Origin] = field(default_factory=dict)
+    kept: list[tuple[str, Path]] = field(default_factory=list)
 
     def pinned(self, name: str, link: Link) -> Origin:
         return Origin.of(link, PIN)
+
+    def keep(self, package: PypiPackage, path: Path) -> None:
+        self.kept.append((package.name, path))
 
     def prefix(self) -> Any:
         raise AssertionError("no link needs it")
@@ -69,6 +73,14 @@ def test_what_is_to_be_built_becomes_a_wheel() -> None:
         "file:///built/p.whl": "p",
         "file:///built/r.whl": "r",
     }
+
+
+def test_only_files_of_this_machine_are_kept() -> None:
+    """What is linked to elsewhere, or comes from an index, can be fetched again."""
+    builds = FakeBuilds()
+    asked = request("p @ file:///some/p-1-py3-none-any.whl", "q @ https://x.example/q-1-py3-none-any.whl", "r")
+    keep_linked([wheel("p"), wheel("q"), wheel("r")], asked, builds)
+    assert builds.kept == [("p", Path("/some/p-1-py3-none-any.whl"))]
 
 
 def test_what_the_target_does_not_need_is_not_built() -> None:

@@ -477,10 +477,10 @@ def test_nothing_asked_is_nothing_done(tmp_path: Path) -> None:
 def test_what_a_later_index_may_have_is_told_with_the_way_to_it() -> None:
     """The first index that has a name is asked alone, which surprises who knows pip."""
     said = (
-        "error: No solution found when resolving dependencies\n  cause: Because only q==1 is available and you require "
-        "q==2, your requirements are unsatisfiable.\n\nhint: `q` was found on file:///a, but not at the requested version "
-        "(q==2). A compatible version may be available on a subsequent index (e.g., file:///b). By default, uv will only "
-        "consider versions that are published on the first index that contains a given package.\n"
+        "error: No solution found when resolving dependencies\n  cause: Because only q==1 is available and you "
+        "require q==2, your requirements are unsatisfiable.\n\nhint: `q` was found on file:///a, but not at the "
+        "requested version (q==2). A compatible version may be available on a subsequent index (e.g., file:///b). By "
+        "default, uv will only consider versions that are published on the first index that contains a package.\n"
     )
     asked = Asked(request=request("q==2"), provided=(), real={}, secrets={})
     error = translated(complaint(said), asked)

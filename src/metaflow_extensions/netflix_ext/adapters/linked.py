@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -64,6 +64,14 @@ def linked(
         request=replace(request, requirements=requirements),
         built={paths[name]: package for name, (package, _) in wheels.items()},
     )
+
+
+def keep_linked(packages: Iterable[PypiPackage], request: PypiRequest, builds: Builds) -> None:
+    """Keep those of *packages* that *request* links to on this machine: nobody else has them."""
+    paths = {item.name: Link.parse(item.url, item.name).path for item in request.requirements if item.url}
+    for package in packages:
+        if paths.get(package.name):
+            builds.keep(package, Path(paths[package.name]))
 
 
 def applies(item: PypiRequirement, request: PypiRequest) -> bool:

@@ -25,7 +25,7 @@ from ..engine.ports import Builds, PypiRequest
 from ..engine.requirement import PypiRequirement
 from ..engine.secret import has_credentials, redact, strip_credentials
 from ..engine.wheel_tags import best_wheel, target_tags
-from .linked import linked
+from .linked import keep_linked, linked
 from .process import run
 from .pylock import filename_of, unlisted
 from .uv_complaints import misfit
@@ -85,6 +85,7 @@ class PipSolver:
             else:
                 origins[name] = builds.pinned(name, link)
                 _check_hashes(name, origins[name], request)
+        keep_linked(wheels, request, builds)
         wheels += [package for package, _ in builds.wheels(origins, variables).values()]
         return tuple(sorted(wheels, key=lambda package: package.name))
 

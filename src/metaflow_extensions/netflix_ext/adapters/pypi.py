@@ -26,7 +26,7 @@ from ..engine.secret import has_credentials, strip_credentials
 from ..engine.torch import backend_for
 from ..engine.wheel_tags import number_pair, plain_version
 from . import uv_indexes
-from .linked import NOT_HERE, linked
+from .linked import NOT_HERE, keep_linked, linked
 from .process import Finished
 from .pylock import Unbuilt, annotated, packages_of, parsed, unlisted
 from .stubs import distribution_version, free_threaded_python, stub_wheel
@@ -104,7 +104,8 @@ class UvSolver:
             found, unbuilt, asked = self._until_each_has_its_index(asked, provided, folder, builds)
         found = tuple(package for package in found if package.name not in provided and package.url not in there.built)
         found = tuple(self._hashed(package, asked) for package in self._with_index(asked, found))
-        if unbuilt and builds is not None:
+        if builds is not None:
+            keep_linked(found, request, builds)
             origins = {item.name: builds.pinned(item.name, item.link) for item in unbuilt}
             found += tuple(package for package, _ in builds.wheels(origins, variables).values())
         return (*found, *there.built.values())

@@ -101,6 +101,10 @@ class Builds:
             found = pool.map(lambda item: self._wheel(item[0], item[1], variables), sorted(origins.items()))
             return dict(zip(sorted(origins), found, strict=True))
 
+    def keep(self, package: PypiPackage, path: Path) -> None:
+        """Keep the file *path* of *package*, which is on this machine alone, where what was built is kept."""
+        self._builder.stores[0].put_file(package_keys(package, {})[-1], path)
+
     def _wheel(self, name: str, origin: Origin, variables: Mapping[str, str]) -> tuple[PypiPackage, Path]:
         with self._builder.locks[origin.digest + self._environment.cache_tag]:
             known = self._known(origin)
@@ -132,7 +136,8 @@ class Builds:
             with self._builder.origins.built(name, origin, prefix, variables) as path:
                 package = packaged(path, origin)
                 self._check(name, package)
-                self._keep(package, path)
+                self.keep(package, path)
+                self._builder.stores[0].put(*record(package, self._environment))
         except BaseException:
             self._report.finished(task, "failed")
             raise
@@ -140,11 +145,6 @@ class Builds:
         found = self._file(package)
         assert found is not None, "the first store has it"
         return package, found
-
-    def _keep(self, package: PypiPackage, path: Path) -> None:
-        store = self._builder.stores[0]
-        store.put_file(package_keys(package, {})[-1], path)
-        store.put(*record(package, self._environment))
 
     def _check(self, name: str, package: PypiPackage) -> None:
         _check_name(name, package)

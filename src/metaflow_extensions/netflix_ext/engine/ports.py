@@ -93,6 +93,10 @@ class Builds(Protocol):
         """Return the wheel of each origin, by the name of the distribution."""
         ...
 
+    def keep(self, package: PypiPackage, path: Path) -> None:
+        """Keep the file *path* of *package*, which is on this machine alone."""
+        ...
+
 
 class Origins(Protocol):
     """What wheels are built from; may be asked by several threads."""

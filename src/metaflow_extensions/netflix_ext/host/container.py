@@ -31,7 +31,7 @@ from ..engine.identity import EnvID, parse_env_id
 from ..engine.resolved import ResolvedEnvironment
 from . import arrivals, compat, fetching, gate, home, nested
 from .arrivals import Arrivals
-from .delivery import Additions, Delivery, settled
+from .delivery import Additions, Delivery, promised, settled
 from .flow import ENV_VARIABLE, PACKAGE_FILE
 from .installer import Installer, complete
 from .remote import ACTIVATE, CREATION_TOOLS, FOLDER
@@ -137,7 +137,7 @@ class Container:
             listing = self._compiled(environment)
             codes = delivery.byte_code(listing, environment.cache_tag, byte_code, pool)
             additions = Additions(uv, wheels, codes, byte_code)
-            environment = replace(environment, interpreter=python.result())
+            environment = replace(environment, pypi=promised(environment.pypi), interpreter=python.result())
             found: dict[str, str] = self._linked(make, environment, delivery, additions, pool)
         self.say(f"Created the environment: {count} packages")
         shutil.rmtree(os.path.join(self._folder, "archives"), ignore_errors=True)

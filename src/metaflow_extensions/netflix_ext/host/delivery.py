@@ -165,6 +165,11 @@ class Additions:
         return self._target.link(stage, packages)
 
 
+def promised(wheels: Iterable[PypiPackage]) -> tuple[PypiPackage, ...]:
+    """Return *wheels* as files of this machine, which `Additions` bring, wherever they came from before."""
+    return tuple(replace(wheel, url=f"file:///{wheel.filename}", origin="") for wheel in wheels)
+
+
 def settled(futures: Iterable[Future[T]]) -> list[T]:
     """Return what *futures* have come to, when all have."""
     return [future.result() for future in futures]
