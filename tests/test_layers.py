@@ -26,6 +26,7 @@ INWARD: Mapping[str, frozenset[str]] = {
 # container runs before it has the packages that the composition root needs.
 MORE: Mapping[str, frozenset[str]] = {
     "host/wiring.py": frozenset({"adapters"}),
+    "host/conda_parts.py": frozenset({"adapters"}),
     "host/delegate.py": frozenset({"adapters"}),
     "host/flow_api.py": frozenset({"adapters"}),
     "host/container.py": frozenset({"adapters"}),

@@ -19,6 +19,7 @@ from ..engine.fetch import shown_key
 from ..engine.layout import check_key
 from ..engine.package import AnyPackage, CondaPackage
 from ..engine.ports import Fetcher, Store
+from .conda_packages import CondaPackages
 
 _BLOCK = 1 << 20
 _KEPT_SECONDS = 30 * 24 * 3600
@@ -38,26 +39,33 @@ class KeptArchives:
         stores: where they are copied from, nearest first.
         fetcher: what fetches them from where they come from.
         channels: the same for conda packages, where another is to do it.
+        conda: packages that the user's conda has on this machine.
     """
 
     def __init__(
-        self, folder: Path, stores: Sequence[Store], fetcher: Fetcher, channels: Fetcher | None = None
+        self,
+        folder: Path,
+        stores: Sequence[Store],
+        fetcher: Fetcher,
+        channels: Fetcher | None = None,
+        conda: CondaPackages | None = None,
     ) -> None:
         self._folder = folder
         self._stores = stores
         self._fetcher = fetcher
         self._channels = channels or fetcher
+        self._conda = conda
 
     def here(self, package: AnyPackage) -> Path | None:
         """Return the file of *package*, or None where there is none; one that is damaged is none."""
         path, algorithm, expected = self._place(package)
         try:
-            if _digest(path, algorithm) != expected:
-                return None
-            os.utime(path)
+            if _digest(path, algorithm) == expected:
+                os.utime(path)
+                return path
         except OSError:
-            return None
-        return path
+            pass
+        return self._conda.archive(package) if self._conda is not None and isinstance(package, CondaPackage) else None
 
     def copied(self, package: AnyPackage, keys: Sequence[str]) -> Path | None:
         """Return the file of *package*, copied from a store that has it under one of *keys*; None where none has it.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import IO
 
 from ..engine.package import CondaPackage
 
@@ -36,3 +37,11 @@ def is_unpacked(package: CondaPackage, packages: Path) -> bool:
     except OSError:
         return False
     return bool(package.sha256) and digest.hex() == package.sha256 and folder.is_dir()
+
+
+def mark_unpacked(package: CondaPackage, lock: IO[bytes]) -> None:
+    """Write into the *lock* file of a package, which the caller holds, that its folder is there."""
+    lock.seek(0)
+    lock.truncate()
+    lock.write((1).to_bytes(_DIGEST.start, "big") + bytes.fromhex(package.sha256))
+    lock.flush()

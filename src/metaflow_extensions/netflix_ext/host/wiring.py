@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,23 +28,20 @@ from ..engine.history import MANIFEST, ManifestFile
 from ..engine.index_settings import IndexSettings
 from ..engine.options import PypiOptions
 from ..engine.origin import settled
-from ..engine.ports import CondaInstaller, CondaSolver, MixedSolver, PypiSolver, PythonSource, Store
+from ..engine.ports import PypiSolver, PythonSource, Store
 from ..engine.renamed import renamed
 from ..engine.request import DEFAULT_INDEX
 from ..engine.resolve import Resolver
 from ..engine.secret import strip_credentials
 from . import compat
-from .settings import PROGRAMS, ROOT_NAMES, Settings, user
+from .settings import ROOT_NAMES, Settings, user
 from .store import MetaflowStore
 
 if TYPE_CHECKING:
     from ..adapters.archives import KeptArchives
-    from ..adapters.conda_program import CondaProgram
     from ..adapters.jupyter import Kernels
     from ..adapters.worker import Worker
-
-# What executables keep for us, below the folder of prefixes.
-_PROGRAMS = ".programs"
+    from .conda_parts import CondaParts
 
 
 class Wiring:
@@ -114,13 +111,13 @@ class Wiring:
             self._worker.begin()  # it starts while the rest is imported
         self._credentials.unlock()
         return Resolver(
-            conda=self._conda_solver,
+            conda=self._conda.solver,
             pypi=self.pypi_solver,
             author=user(),
             host={"metaflow": compat.version()},
             now=lambda: datetime.now(timezone.utc).isoformat(timespec="seconds"),
             pypi_names=pypi_names,
-            mixed=self._mixed_solver,
+            mixed=self._conda.mixed_solver(pypi_names),
             builder=self.builder,
             pythons=self._pythons,
             alone=self._pip_solver,
@@ -161,78 +158,10 @@ class Wiring:
         )
 
     @cached_property
-    def _conda_solver(self) -> CondaSolver:
-        channels = self.settings.channel_settings
-        if self.settings.resolver == "rattler":
-            from ..adapters.conda import RattlerSolver
+    def _conda(self) -> CondaParts:
+        from .conda_parts import CondaParts
 
-            return RattlerSolver(self._worker, settings=channels, secrets=self._credentials.channels)
-        from ..adapters.conda_dry_run import ProgramSolver
-        from ..adapters.http import HttpFetcher
-
-        return ProgramSolver(
-            lambda: self._program(self.settings.resolver),
-            self._worker,
-            self.settings.envs_root / _PROGRAMS,
-            hash_of=HttpFetcher(self._credentials.channels, settings=channels).hash_of,
-            settings=channels,
-            secrets=self._credentials.sources,
-        )
-
-    @property
-    def _mixed_solver(self) -> MixedSolver | None:
-        if self.settings.mixed != "conda-lock":
-            return None
-        from ..adapters import conda_lock_program
-        from ..adapters.conda_lock import CondaLockSolver
-        from ..adapters.http import HttpFetcher
-
-        folder = self.settings.envs_root / _PROGRAMS / "conda-lock"
-        return CondaLockSolver(
-            cache(lambda: conda_lock_program.find(os.environ, distribution=self._distribution, folder=folder)),
-            cache(self._any_program),
-            self._worker,
-            hash_of=HttpFetcher(self._credentials.channels, settings=self.settings.channel_settings).hash_of,
-            pypi_names=pypi_names,
-            settings=self.settings.channel_settings,
-            secrets=self._credentials.sources,
-        )
-
-    def _any_program(self) -> CondaProgram:
-        """Return the executable that resolves, else the first that there is; raise ToolError where there is none."""
-        names = (self.settings.resolver,) if self.settings.resolver in PROGRAMS else PROGRAMS
-        errors = []
-        for name in names:
-            try:
-                return self._program(name)
-            except ToolError as error:
-                errors.append(error.message)
-        raise ToolError(
-            f"conda-lock needs {' or '.join(names)}: {'; '.join(errors)}",
-            "install one of them, or let METAFLOW_CONDA_MIXED_DEPENDENCY_RESOLVER be default",
-        )
-
-    def _program(self, name: str) -> CondaProgram:
-        """Return the executable *name*; raise ToolError where there is none that serves."""
-        from ..adapters import conda_program
-
-        known = self.settings.envs_root / _PROGRAMS / "versions"
-        return conda_program.find(name, os.environ, distribution=self._distribution, known=known)
-
-    @cached_property
-    def _distribution(self) -> Path | None:
-        """Where executables are taken from alone, put there from the store if that is how it is set."""
-        from ..adapters import distribution
-
-        path, key = self.settings.distribution, self.settings.distribution_key
-        if path is not None and key:
-            if self.catalog.shared is None:
-                raise SettingError(
-                    "METAFLOW_CONDA_LOCAL_DIST names a distribution in the store, and there is no store",
-                    "name one by --datastore and METAFLOW_CONDA_*ROOT, or take METAFLOW_CONDA_LOCAL_DIST away",
-                )
-            distribution.ensure(path, key.replace("{arch}", self.machine.arch()), self.catalog.shared)
-        return path
+        return CondaParts(self.settings, self.machine.arch(), self._worker, self._credentials, self.catalog.shared)
 
     @cached_property
     def pypi_solver(self) -> PypiSolver:
@@ -256,7 +185,9 @@ class Wiring:
         self._credentials.unlock()
         channels = HttpFetcher(self._credentials.channels, settings=self.settings.channel_settings)
         wheels = HttpFetcher(self._credentials.sources)
-        return KeptArchives(self.settings.envs_root / ".fetched", self.catalog.stores, wheels, channels)
+        return KeptArchives(
+            self.settings.envs_root / ".fetched", self.catalog.stores, wheels, channels, self._conda.packages
+        )
 
     def tools(self, store: Store, arch: str, report: Reporter) -> list[dict[str, str]]:
         """Return what a container for *arch* needs, which *store* has from now on: see `toolbox.Toolbox.publish`."""
@@ -315,25 +246,13 @@ class Wiring:
         return Creator(
             prefixes=self.prefixes,
             archives=self.archives,
-            conda=self._conda_installer,
+            conda=self._conda.installer(self.archives),
             wheels=UvInstaller(self._credentials.sources),
             pythons=UvPythonInstaller(self.settings.envs_root / PYTHONS, HttpFetcher(self._credentials.sources)),
             activator=ShellActivator(),
             byte_code=self.byte_code,
             machine=self.machine,
         )
-
-    @property
-    def _conda_installer(self) -> CondaInstaller:
-        name = self.settings.conda_installer
-        if name == "rattler":
-            from ..adapters.prefix import RattlerInstaller
-
-            mirrors = self.settings.channel_settings.mirrors
-            return RattlerInstaller(self._worker, secrets=self._credentials.channels, mirrors=mirrors)
-        from ..adapters.conda_install import ProgramInstaller
-
-        return ProgramInstaller(lambda: self._program(name), self.archives, self.settings.envs_root / _PROGRAMS)
 
     @cached_property
     def kernels(self) -> Kernels:
