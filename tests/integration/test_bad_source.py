@@ -86,10 +86,11 @@ def test_a_folder_that_is_no_channel(fresh: Project) -> None:
         (Rule(r"repodata", body=b"{}[]"), "answers with what is no conda metadata"),
         (Rule(r"/conda/", status=401), "refuses access"),
         (Rule(r"/conda/", status=403), "refuses access"),
+        (Rule(r"/conda/", status=429), "is busy"),
         (Rule(r"/conda/", status=500), "is out of order"),
         (Rule(r"/conda/", status=503), "is out of order"),
     ],
-    ids=["html", "json", "401", "403", "500", "503"],
+    ids=["html", "json", "401", "403", "429", "500", "503"],
 )
 def test_a_channel_that_answers_badly(alone: Project, own: Server, rule: Rule, says: str) -> None:
     """What the channel did wrong is told, with its address."""

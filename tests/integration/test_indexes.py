@@ -250,3 +250,29 @@ def test_an_index_that_recovers_is_no_error(user: Project, indexes: Server) -> N
     indexes.rules.append(Rule("/tool/", status=429, times=1, headers=(("Retry-After", "1"),)))
     found = document(resolve(user, f"--index-url {indexes.url}/one\ntool\n", variables={"UV_HTTP_RETRIES": "2"}))
     assert wheels(found)["tool"] == "1.0"
+
+
+def test_what_was_made_elsewhere_keeps_its_sources(user: Project, indexes: Server) -> None:
+    """Requirements that are resolved anew come from their own sources, whatever uv's files name here."""
+    one, two = f"{indexes.url}/one", f"{indexes.url}/two"
+    user.write("requirements.txt", "tool\n")
+    words = ("environment", "resolve", "--skip-metaflow-deps", "--json")
+    made = user.metaflow(
+        *words,
+        "-r",
+        "requirements.txt",
+        "--python",
+        "3.11",
+        "--alias",
+        "team/tool:v1",
+        variables={"PIP_INDEX_URL": one},
+    )
+    assert wheels(document(made))["tool"] == "1.0"
+    links = user.root / "links"
+    Made("tool", "9.0").write(links)
+    user.write("uv.toml", f'index-strategy = "unsafe-best-match"\nfind-links = ["links"]\n[[index]]\nurl = "{two}"\n')
+    again = document(user.metaflow("environment", "resolve", "--from", "team/tool:v1", "--force", "--json"))
+    assert wheels(again) == {"tool": "1.0", "part": "1.0"}
+    assert (again["req_id"], again["full_id"]) == (document(made)["req_id"], document(made)["full_id"])
+    # What is asked for here has them.
+    assert wheels(document(resolve(user, "tool\n", variables={"PIP_INDEX_URL": one})))["tool"] == "9.0"

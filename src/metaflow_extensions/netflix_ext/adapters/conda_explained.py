@@ -30,6 +30,7 @@ _FAULTS = (
         "is not a conda channel, or has gone",
         "check its name, and the spelling of its address",
     ),
+    (r"\(429 ", "is busy", "try again later"),
     (r"certificate", "cannot be trusted", "set SSL_CERT_FILE to a file with the certificates of your network"),
     (r"status server error", "is out of order", "try again later"),
     (r"\(Connect\)|dns error|timed out|sending request|no answer within", "cannot be reached", _NETWORK),

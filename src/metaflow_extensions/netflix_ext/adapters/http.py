@@ -222,7 +222,7 @@ def _check(answer: requests.Response, url: str) -> None:
         raise _AgainError(f"the server answers {status} {answer.reason}", float(after) if after.isdigit() else 0.0)
     hint = "the source has it no more: resolve again with --force, or restore it there"
     if status in (401, 403, 407):
-        hint = "check the credentials: those in the source's URL, or in .netrc"
+        hint = "check the source's credentials: in its URL, METAFLOW_CONDA_SRCS_AUTH_INFO, .netrc or keyring"
     raise PackageError(f"{redact(url)} cannot be fetched: the server answers {status} {answer.reason}", hint)
 
 

@@ -18,6 +18,7 @@ from packaging.utils import canonicalize_name
 from ..engine.create import Prefix
 from ..engine.credentials import with_credentials
 from ..engine.errors import ResolveError, ToolError
+from ..engine.index_settings import FIRST_INDEX, IndexSettings
 from ..engine.package import PypiPackage
 from ..engine.platform import VirtualPackage, check_arch
 from ..engine.ports import Builds, PypiRequest
@@ -64,7 +65,7 @@ class UvSolver:
     Args:
         secrets: for each clean index URL that needs them, the same URL with its credentials. They reach uv by
             variable and by standard input, never by argument, and are taken off what comes back.
-        default: what the word ``default`` means here, with credentials; uv's own default index where it is empty.
+        settings: what is configured of indexes; its ``index`` is what the word ``default`` means here.
         isolated: whether uv's settings count for nothing.
         stubs: a folder of ours in which the stand-ins for conda's distributions may stay; else a temporary one.
         program: the path of uv; else the one of the package ``uv``.
@@ -74,13 +75,15 @@ class UvSolver:
         self,
         secrets: Mapping[str, str] = MappingProxyType({}),
         *,
-        default: str = "",
+        settings: IndexSettings = IndexSettings(),  # noqa: B008 - it is frozen
         isolated: bool = False,
         stubs: Path | None = None,
         program: str | None = None,
     ) -> None:
         self._secrets = secrets
-        self._default = default
+        self._default = settings.index
+        sources = (*settings.indexes, *settings.options.find_links)
+        self._configured = {strip_credentials(url).rstrip("/") for url in sources}
         self._isolated = {"UV_NO_CONFIG": "1", "UV_DEFAULT_INDEX": "", "UV_INDEX_URL": ""} if isolated else {}
         self._stubs = stubs
         self._program = program
@@ -223,6 +226,10 @@ class UvSolver:
         found = {}
         if request.arch.startswith("osx"):
             found["MACOSX_DEPLOYMENT_TARGET"] = ".".join(str(part) for part in number_pair(request.virtual, "__osx"))
+        asked = {url.rstrip("/") for url in (*request.indexes, *request.options.find_links)}
+        if not self._configured <= asked:
+            # Settings that are not in the spec, which was made elsewhere: uv would add what its files say.
+            found["UV_NO_CONFIG"] = "1"
         last = list(dict.fromkeys(request.indexes))[-1:] == ["default"]
 
         def default() -> str:
@@ -306,9 +313,9 @@ def compile_arguments(request: PypiRequest, prefix: Prefix | None = None) -> lis
         *("--python", str(prefix.python) if prefix is not None else sys.executable),
         *("--python-version", plain_version(request.python)),
         *("--python-platform", uv_platform(request.arch, request.virtual)),
+        *("--index-strategy", options.strategy or FIRST_INDEX),
         *(("--prerelease", "allow") if options.pre else ()),
         *(("--no-index",) if options.no_index else ()),
-        *(("--index-strategy", options.strategy) if options.strategy else ()),
         *(("--torch-backend", backend) if backend else ()),
         *(word for host in options.trusted_hosts for word in ("--allow-insecure-host", host)),
     ]

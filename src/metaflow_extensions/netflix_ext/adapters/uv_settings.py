@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ..engine.errors import SettingError
-from ..engine.index_settings import IndexSettings
+from ..engine.index_settings import FIRST_INDEX, IndexSettings
 from ..engine.options import PypiOptions
 from ..engine.secret import is_url, redact
 
@@ -24,8 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_FIRST = "first-index"
-_STRATEGIES = (_FIRST, "unsafe-first-match", "unsafe-best-match")
+_STRATEGIES = (FIRST_INDEX, "unsafe-first-match", "unsafe-best-match")
 
 
 def uv_settings(environ: Mapping[str, str], folder: Path) -> IndexSettings:
@@ -173,4 +172,4 @@ def _url(text: str, place: str, folder: Path | None = None) -> str:
 def _strategy(text: str, place: str) -> str:
     if text and text not in _STRATEGIES:
         raise SettingError(f"uv's {place} is '{text}', which it cannot be", f"it may be {', '.join(_STRATEGIES)}")
-    return "" if text == _FIRST else text
+    return "" if text == FIRST_INDEX else text

@@ -171,7 +171,7 @@ class Wiring:
         self._credentials.unlock()
         return UvSolver(
             self._credentials.sources,
-            default=self._credentials.readable_indexes.index,
+            settings=self._credentials.readable_indexes,
             isolated=not self.settings.index_settings,
             stubs=self.settings.envs_root / ".stubs",
         )
