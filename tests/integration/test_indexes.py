@@ -257,16 +257,8 @@ def test_what_was_made_elsewhere_keeps_its_sources(user: Project, indexes: Serve
     one, two = f"{indexes.url}/one", f"{indexes.url}/two"
     user.write("requirements.txt", "tool\n")
     words = ("environment", "resolve", "--skip-metaflow-deps", "--json")
-    made = user.metaflow(
-        *words,
-        "-r",
-        "requirements.txt",
-        "--python",
-        "3.11",
-        "--alias",
-        "team/tool:v1",
-        variables={"PIP_INDEX_URL": one},
-    )
+    given = ("-r", "requirements.txt", "--python", "3.11", "--alias", "team/tool:v1")
+    made = user.metaflow(*words, *given, variables={"PIP_INDEX_URL": one})
     assert wheels(document(made))["tool"] == "1.0"
     links = user.root / "links"
     Made("tool", "9.0").write(links)
