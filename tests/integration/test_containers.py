@@ -6,22 +6,25 @@ import json
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from metaflow_extensions.netflix_ext.engine.layout import byte_code_key, package_keys
+from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.channel import Server, ensure, serve
 from tests.project import FLOWS, Project, somebody, store_python
 from tests.remote import Container, isolated, ports_of
-from tests.remote.capture import airflow_commands, step_functions, step_functions_commands
+from tests.remote.capture import airflow_commands, play_states, step_functions, step_functions_commands
 from tests.remote.cluster import cluster
 from tests.remote.fixtures import MakeRoot, container_for, remote_root, s3_container, s3_only
 from tests.remote.reading import read
-from tests.remote.replay import Played, deploy, replay
+from tests.remote.replay import Played, Workflow, deploy, replay
 from tests.servers import Relay, StoreServer, s3
+from tests.servers.relay import relayed
 
 __all__ = ["remote_root", "s3_container", "s3_only"]
 pytestmark = pytest.mark.slow
@@ -34,10 +37,61 @@ BOOTSTRAPPED = re.compile(r"\[ *(\d+\.\d) s\] Environment bootstrapped")
 
 @pytest.fixture(name="ada")
 def _ada(tmp_path: Path, store_channel: Server, s3_server: StoreServer) -> Project:
-    """Somebody whose flows are deployed from a machine with channel and index."""
+    """Somebody whose flows are deployed from a machine with channel and index, where all share their environments."""
     found = somebody(tmp_path / "ada", store_channel, s3_server)
-    found.variables["NEWEST"] = store_python()
+    found.variables.update(NEWEST=store_python(), METAFLOW_CONDA_S3ROOT=shared_root(s3_server))
     return found
+
+
+def shared_root(server: StoreServer) -> str:
+    """Return where environments and tools lie, which are stored by the first deployment to *server*, and found then."""
+    return f"{server.root}/environments"
+
+
+@dataclass(frozen=True)
+class Shipped:
+    """`ENV`, deployed once by way of a relay, and what its tasks run in, which reaches the relay alone."""
+
+    project: Project
+    workflow: Workflow
+    container: Container
+    relay: Relay
+    store: MetaflowStore
+
+    def keys(self, name: str) -> tuple[str, str]:
+        """Return where the package *name* lies that the code package names, and its byte code."""
+        (packaged,) = self.project.catalog.glob("code/*/conda_v2.cnd")
+        document = json.loads(packaged.read_text())
+        environment = ResolvedEnvironment.from_dict(document["environments"][0], packaged.name)
+        (package,) = [package for package in environment.packages if package.name == name]
+        sha256 = document["bytecode"][environment.env_id.full_id][package.digest]
+        code = byte_code_key(environment.cache_tag, package.digest, f"{sha256}.zip")
+        return package_keys(package, environment.stored)[-1], code
+
+
+@pytest.fixture(scope="module", name="deployment")
+def _deployment(
+    tmp_path_factory: pytest.TempPathFactory, store_channel: Server, s3_server: StoreServer, remote_root: MakeRoot
+) -> Iterator[Shipped]:
+    root = remote_root()
+    folder = tmp_path_factory.mktemp("shipped")
+    with relayed(s3_server.variables["METAFLOW_S3_ENDPOINT_URL"]) as relay:
+        server = s3.at(relay.url)
+        project = somebody(folder / "ada", store_channel, server)
+        project.variables.update(NEWEST=store_python(), METAFLOW_CONDA_S3ROOT=shared_root(s3_server))
+        workflow = deploy(project, ENV, "--environment=conda")
+        with isolated(ports_of(server)) as network:
+            container = container_for(server, root, network)
+            store = MetaflowStore("s3", shared_root(s3_server))
+            yield Shipped(project, workflow, container, relay, store)
+
+
+@pytest.fixture(name="shipped")
+def _shipped(deployment: Shipped, s3_server: StoreServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shipped]:
+    """The deployment that tests share, with a relay that passes everything on."""
+    s3_server.use(monkeypatch)
+    yield deployment
+    deployment.relay.spoil = lambda *_: None
 
 
 def resolve(project: Project, alias: str, python: str) -> list[str]:
@@ -56,12 +110,19 @@ def last_artifacts(project: Project, played: Played, *names: str) -> dict[str, A
     return found
 
 
-def test_a_workflow_in_clean_roots(ada: Project, s3_server: StoreServer, s3_container: Container) -> None:
-    """Conda alone, conda with PyPI on another Python than the container's, disabled, chosen at execution, and plain."""
+def test_a_workflow_in_clean_roots(
+    ada: Project, s3_server: StoreServer, s3_container: Container, tmp_path: Path
+) -> None:
+    """Conda alone, conda with PyPI on another Python than the container's, disabled, chosen at execution, and plain.
+
+    They share a volume: what one task has created, the next one finds.
+    """
     chosen = resolve(ada, "team/special:chosen", "3.11")
     workflow = deploy(ada, CONTAINED, "--environment=conda")
+    volume = tmp_path / "volume"
+    volume.mkdir()
 
-    played = replay(workflow, s3_container, parameters={"word": "special"})
+    played = replay(workflow, replace(s3_container, folders={str(ada.envs): volume}), parameters={"word": "special"})
 
     assert played.succeeded, played.output
     found = last_artifacts(ada, played, "start_saw", "each_saw", "join_saw", "chosen_saw", "end_saw")
@@ -80,6 +141,7 @@ def test_a_workflow_in_clean_roots(ada: Project, s3_server: StoreServer, s3_cont
     assert [bool(BOOTSTRAPPED.search(task.output)) for task in played.tasks] == [
         task.step != "join" for task in played.tasks
     ]
+    assert [task.step for task in played.tasks if "The environment is there already" in task.output] == ["each", "end"]
     assert s3_container.network is not None
     assert set(s3_container.network.opened) == ports_of(s3_server)
 
@@ -117,18 +179,31 @@ def saw(project: Project, played: Played, kind: str = "s3") -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", ["kubernetes", "batch"])
-def test_a_run_with_its_steps_elsewhere(kind: str, ada: Project, s3_container: Container, tmp_path: Path) -> None:
-    """The job of `run --with kubernetes` or `batch` is Metaflow's own, and its step runs in its environment."""
-    words = ("--environment=conda", "--datastore=s3", "--metadata=local", "run", "--with", kind)
-    with cluster(tmp_path, s3_container) as machine:
+def test_a_run_with_its_steps_elsewhere(
+    kind: str, ada: Project, s3_container: Container, remote_root: MakeRoot, tmp_path: Path
+) -> None:
+    """The jobs of `run --with kubernetes` or `batch` are Metaflow's own, each in the root that is chosen for its step.
+
+    One step runs in its environment, one in its container's own Python, a newer one.
+    """
+    words = ("--environment=conda", "--datastore=s3", "--metadata=local", "run", "--with", kind, "--word", "a b")
+    other = replace(s3_container, root=remote_root("trixie"))
+    with cluster(tmp_path, lambda step: other if step == "end" else s3_container) as machine:
         done = ada.command(str(ENV), *words, variables=machine.variables)
 
     assert done.returncode == 0, done.output
-    assert ada.latest("EnvFlow", "run['start'].task['saw'].data") == ["click", "itsdangerous", store_python()]
-    recorded = ada.latest("EnvFlow", "[run[s].task.metadata_dict['conda_env_id'] for s in ('start', 'end')]")
-    assert isinstance(recorded, list)
+    assert [("start", 0), ("end", 0)] == [(job.step, job.status) for job in machine.jobs]
+    assert f"start ran on Python {store_python()} and the word is a b" in done.output
+    saw, *recorded = ada.latest(  # type: ignore[misc]
+        "EnvFlow",
+        "[run['start'].task['saw'].data, *(run[s].task.metadata_dict[name] for s in ('start', 'end') "
+        "for name in ('conda_env_id', 'python_version'))]",
+    )
+    assert saw == ["click", "itsdangerous", store_python()]
     assert json.loads(recorded[0])[2] == "linux-64"
-    assert recorded[1] == ""
+    assert recorded[2] == ""
+    assert recorded[1].startswith(store_python())
+    assert recorded[3].startswith("3.13")
     assert BOOTSTRAPPED.search(done.output)
 
 
@@ -146,31 +221,40 @@ def test_a_flow_that_a_task_launches(ada: Project, s3_container: Container) -> N
 
 
 def test_what_other_schedulers_are_given(ada: Project, s3_container: Container, tmp_path: Path) -> None:
-    """Step Functions and Airflow get the same commands, with the values quoted; a disabled step gets none of them."""
+    """Step Functions and Airflow get the same commands, with the values quoted; a disabled step gets none of them.
+
+    The jobs of Step Functions run one after the other, and each knows its parameters and what came before.
+    """
     with cluster(tmp_path, s3_container, parallel=0) as machine:
-        states = step_functions_commands(step_functions(ada, machine, ENV, "--environment=conda"))
+        machines = step_functions(ada, machine, ENV, "--environment=conda")
+        states = step_functions_commands(machines)
         graph = airflow_commands(ada, machine, ENV, "--environment=conda", "--with", "kubernetes")
     for commands in (states, graph):
         text = " ".join(commands["start"])
         assert re.search(
-            r"conda\.bootstrap start s3 s3://\S+/conda_env linux-64 id=[0-9a-f]{40}:[0-9a-f]{40}:linux-64", text
+            r"conda\.bootstrap start s3 s3://\S+/environments linux-64 id=[0-9a-f]{40}:[0-9a-f]{40}:linux-64", text
         )
         assert "&& . ./.mf_conda/activate && " in text
         assert "$CONDA_PREFIX/bin/python" in text
         assert "bootstrap" not in " ".join(commands["end"])
 
+    played = play_states(machines, s3_container, parameters={"word": "a b"})
 
-def test_byte_code_and_prefixes_are_there_already(
-    ada: Project, s3_server: StoreServer, s3_container: Container, tmp_path: Path
-) -> None:
+    assert played.succeeded, played.output
+    assert [task.step for task in played.tasks] == ["start", "end"]
+    assert f"start ran on Python {store_python()} and the word is a b" in played.tasks[1].output
+    assert saw(ada, played)["saw"] == ["click", "itsdangerous", store_python()]
+
+
+def test_byte_code_and_prefixes_are_there_already(shipped: Shipped, s3_server: StoreServer, tmp_path: Path) -> None:
     """Modules come with their byte code; on a volume, the second task finds the prefix and fetches nothing."""
     volume = tmp_path / "volume"
     volume.mkdir()
+    ada = shipped.project
     # The configuration of who deploys reaches the container: the volume is mounted where that says.
-    shared = replace(s3_container, folders={str(ada.envs): volume})
-    workflow = deploy(ada, ENV, "--environment=conda")
+    shared = replace(shipped.container, folders={str(ada.envs): volume})
 
-    first, second = (replay(workflow, shared) for _ in range(2))
+    first, second = (replay(shipped.workflow, shared) for _ in range(2))
 
     assert first.succeeded, first.output
     assert second.succeeded, second.output
@@ -186,7 +270,7 @@ def test_byte_code_and_prefixes_are_there_already(
         path for path in volume.rglob("*.json") if "conda-meta" in path.parts or path.name == "repodata_record.json"
     ]
     written = [path.read_text() for path in records]
-    assert any("/conda_env/packages/conda/" in text for text in written)
+    assert any("/environments/packages/conda/" in text for text in written)
     secret = s3_server.variables["AWS_SECRET_ACCESS_KEY"]
     assert [text for text in written if "AWS4-HMAC" in text or "x-amz" in text.lower() or secret in text] == []
 
@@ -201,74 +285,47 @@ def changed(store: MetaflowStore, key: str, data: bytes) -> Iterator[None]:
     store.put(key, before, overwrite=True)
 
 
-@pytest.fixture(name="relayed_container")
-def _relayed_container(s3_relay: Relay, remote_root: MakeRoot) -> Iterator[Container]:
-    """What a task on S3 runs in that is deployed, and reaches S3, by way of the relay."""
-    server = s3.at(s3_relay.url)
-    with isolated(ports_of(server)) as network:
-        yield container_for(server, remote_root(), network)
-
-
-def test_faults_in_a_container(
-    ada: Project,
-    s3_server: StoreServer,
-    s3_relay: Relay,
-    relayed_container: Container,
-    monkeypatch: pytest.MonkeyPatch,
-    tmp_path: Path,
-) -> None:
+def test_faults_in_a_container(shipped: Shipped) -> None:
     """Each fault is one message that names what it is about; a task that was killed is simply run again."""
-    s3_server.use(monkeypatch)
-    ada.variables.update(s3.at(s3_relay.url).variables)
-    workflow = deploy(ada, ENV, "--environment=conda")
-    store = MetaflowStore("s3", f"{s3_server.root}/{tmp_path.name}/conda_env")
+    workflow, container, store = shipped.workflow, shipped.container, shipped.store
 
-    def failed(container: Container = relayed_container) -> str:
-        played = replay(workflow, container)
+    def failed(where: Container = container) -> str:
+        played = replay(workflow, where)
         assert [(task.step, task.status) for task in played.tasks] == [("start", 1)], played.output
         return played.output
 
-    wheel = of(store, "packages/", "itsdangerous")
+    (wheel, code), (linked, _) = shipped.keys("itsdangerous"), shipped.keys("click")
     with changed(store, wheel, b"something else"):
         said = failed()
     assert f"'{store.where(wheel)}' is not the file that was resolved: expected" in said
     assert "Traceback" not in said
-    linked = of(store, "packages/", "click")
     with changed(store, linked, b"something else"):
         said = failed()
     assert "Packages are fetched first: " in said
     assert f"'{store.where(linked)}' is not the file that was resolved: expected" in said
-    s3_relay.spoil = lambda _method, path: "cut" if "/packages/" in path and "/click-" in path else None
+    shipped.relay.spoil = lambda _method, path: "cut" if "/packages/" in path and "/click-" in path else None
     said = failed()
     assert "Packages are fetched first: click-" in said
     assert f"'{store.where(linked)}' in S3 cannot be read: it cannot be reached" in said
     assert said.count("hint: ") == 1
-    s3_relay.spoil = lambda *_: None
+    shipped.relay.spoil = lambda *_: None
     # Metaflow's own programs, which write the logs, have no room either.
-    assert "No space left on device" in failed(replace(relayed_container, disk="120m"))
-    killed = replay(workflow, relayed_container, kill_at={"start": "Fetching"})
-    assert [task.status for task in killed.tasks] == [137]
+    assert "No space left on device" in failed(replace(container, disk="120m"))
+    killed = replay(workflow, container, kill_at={"start": "Fetching"})
+    assert not killed.succeeded
+    assert [("start", 137, True)] == [(task.step, task.status, task.ended.killed) for task in killed.tasks]
+    assert killed.tasks[0].pathspec.startswith("EnvFlow/argo-run/start/t-")
 
     # What breaks off and goes on, and byte code that was changed, stop no task.
     turns = iter(["cut"] * 5)
-    s3_relay.spoil = lambda method, path: next(turns, None) if method == "GET" and "/conda_env/" in path else None
-    code = next(key for key in below(store, "bytecode/") if key.endswith(".zip"))
+    shipped.relay.spoil = lambda method, path: (
+        next(turns, None) if method == "GET" and "/environments/" in path else None
+    )
     with changed(store, code, b"something else"):
-        played = replay(workflow, relayed_container)
+        played = replay(workflow, container)
     assert played.succeeded, played.output
     assert next(turns, None) is None
     assert f"Warning: '{store.where(code)}' is not the file that was resolved" in played.output
-
-
-def test_a_python_that_is_too_old(ada: Project, s3_container: Container, remote_root: MakeRoot) -> None:
-    """It is told which one the container has, which the tools need, and what else would do."""
-    workflow = deploy(ada, ENV, "--environment=conda")
-
-    played = replay(workflow, replace(s3_container, root=remote_root("bullseye")))
-
-    assert not played.succeeded
-    assert "the Python of this container is 3.9, and the tools that create environments need 3.10" in played.output
-    assert "METAFLOW_CONDA_REMOTE_INSTALLER" in played.output
 
 
 def test_another_installer(
@@ -276,7 +333,7 @@ def test_another_installer(
 ) -> None:
     """A program of the user's makes the prefix, from packages in the format that it needs, and uv adds the wheels."""
     s3_server.use(monkeypatch)
-    store = MetaflowStore("s3", f"{s3_server.root}/{tmp_path.name}/conda_env")
+    store = MetaflowStore("s3", shared_root(s3_server))
     store.put("installers/mamba-linux-64", (Path(__file__).parent / "installer.py").read_bytes())
     ada.variables.update(
         METAFLOW_CONDA_REMOTE_INSTALLER="mamba-{arch}",
@@ -292,18 +349,3 @@ def test_another_installer(
     store.put("installers/mamba-linux-64", b"another", overwrite=True)
     played = replay(workflow, s3_container)
     assert "installers/mamba-linux-64' is not the file that was resolved" in played.output
-
-
-def below(store: MetaflowStore, folder: str) -> Iterator[str]:
-    """Yield all keys below *folder*."""
-    for key in store.list(folder):
-        if key.endswith("/"):
-            yield from below(store, key)
-        else:
-            yield key
-
-
-def of(store: MetaflowStore, folder: str, name: str) -> str:
-    """Return the key of the one file below *folder* whose name begins with *name*."""
-    (found,) = [key for key in below(store, folder) if key.rpartition("/")[2].startswith(name)]
-    return found

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.project import FLOWS
 from tests.remote import Container, Network
-from tests.remote.capture import airflow_commands, play_states, step_functions, step_functions_commands
+from tests.remote.capture import airflow_commands, step_functions, step_functions_commands
 from tests.remote.cluster import cluster
-from tests.remote.fixtures import MakeRoot, bare, remote_root, s3_container, s3_only, user_of
+from tests.remote.fixtures import bare, remote_root, s3_container, s3_only, user_of
 from tests.remote.placeholders import UnsupportedError, filled, items, needed
 from tests.remote.reading import read
 from tests.remote.replay import deploy, replay
@@ -77,38 +76,7 @@ def network_of(container: Container) -> dict[int, int]:
     return dict(container.network.opened)
 
 
-@pytest.mark.slow
-def test_a_task_that_is_killed_ends_the_run(s3_server: StoreServer, s3_container: Container, tmp_path: Path) -> None:
-    """What comes after it does not run; its pathspec is known all the same."""
-    workflow = deploy(user_of(s3_server, tmp_path), SHAPES)
-
-    played = replay(workflow, s3_container, kill_at={"start": "Task is starting"})
-
-    assert not played.succeeded
-    assert [("start", 137, True)] == [(task.step, task.status, task.ended.killed) for task in played.tasks]
-    assert played.tasks[0].pathspec.startswith("ShapesFlow/argo-run/start/t-")
-
-
 # --- clusters
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("kind", ["kubernetes", "batch"])
-def test_a_run_on_a_cluster(
-    kind: str, s3_server: StoreServer, s3_container: Container, remote_root: MakeRoot, tmp_path: Path
-) -> None:
-    """Metaflow launches, watches and reads its jobs as ever; each ran in the root that was chosen for its step."""
-    user = user_of(s3_server, tmp_path)
-    other = replace(s3_container, root=remote_root("trixie"))
-
-    with cluster(tmp_path, lambda step: other if step == "end" else s3_container) as machine:
-        done = user.command(str(LINE), *ON_S3, "run", "--with", kind, "--word", "a b", variables=machine.variables)
-
-    assert done.returncode == 0, done.output
-    assert [("start", 0), ("end", 0)] == [(job.step, job.status) for job in machine.jobs]
-    assert "start ran on Python 3.11.2 and the word is a b" in done.output
-    pythons = [user.latest("LineFlow", f"run['{step}'].task.metadata_dict['python_version']") for step in STEPS]
-    assert ["3.11", "3.13"] == [str(python)[:4] for python in pythons]
 
 
 @pytest.mark.slow
@@ -141,21 +109,6 @@ def test_jobs_that_are_only_looked_at(kind: str, s3_server: StoreServer, bare: C
     assert "step start" in job.command[2]
     assert "s3" == job.pod.variables["METAFLOW_DEFAULT_DATASTORE"]
     assert "/mnt/shelf" in [mount["mountPath"] for mount in job.pod.spec["volumeMounts"]]
-
-
-@pytest.mark.slow
-def test_a_state_machine(s3_server: StoreServer, s3_container: Container, tmp_path: Path) -> None:
-    """The jobs of Step Functions run one after the other; each knows its parameters and what came before."""
-    user = user_of(s3_server, tmp_path)
-    with cluster(tmp_path, s3_container, parallel=0) as machine:
-        states = step_functions(user, machine, LINE)
-
-    played = play_states(states, s3_container, parameters={"word": "a b"})
-
-    assert played.succeeded, played.output
-    assert list(STEPS) == [task.step for task in played.tasks]
-    assert "start ran on Python 3.11.2 and the word is a b" in played.tasks[1].output
-    assert read(user, played, "run['end'].task.data.python") == "3.11.2"
 
 
 def test_commands_of_other_schedulers(s3_server: StoreServer, bare: Container, tmp_path: Path) -> None:

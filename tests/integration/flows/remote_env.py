@@ -3,10 +3,12 @@
 import os
 import sys
 
-from metaflow import FlowSpec, conda, pypi, step
+from metaflow import FlowSpec, Parameter, conda, pypi, step
 
 
 class EnvFlow(FlowSpec):
+    word = Parameter("word", default="plain")
+
     @conda(python=os.environ.get("NEWEST", "3.13"), libraries={"click": ""})
     @pypi(packages={"itsdangerous": ""})
     @step
@@ -22,7 +24,7 @@ class EnvFlow(FlowSpec):
     @conda(disabled=True)
     @step
     def end(self):
-        print("done")
+        print("start ran on Python", self.saw[2], "and the word is", self.word)
 
 
 if __name__ == "__main__":
