@@ -268,3 +268,22 @@ def test_what_was_made_elsewhere_keeps_its_sources(user: Project, indexes: Serve
     assert (again["req_id"], again["full_id"]) == (document(made)["req_id"], document(made)["full_id"])
     # What is asked for here has them.
     assert wheels(document(resolve(user, "tool\n", variables={"PIP_INDEX_URL": one})))["tool"] == "9.0"
+
+
+def test_config_shows_what_counts_of_indexes(user: Project, indexes: Server) -> None:
+    """Each setting is shown with whose it is, credentials masked, and as data."""
+    one, two = f"{indexes.url}/one", f"{indexes.url}/two"
+    pip_conf(user, f"[global]\nindex-url = {one.replace('://', '://u:s3cret@')}\nextra-index-url = {two}\n")
+    variables = {"UV_INDEX": f"{one}/other", "METAFLOW_CONDA_TORCH_BACKEND": "cpu"}
+    shown = user.metaflow("environment", "config", variables=variables)
+    data = user.metaflow("environment", "--json", "config", variables=variables)
+    assert (shown.returncode, data.returncode) == (0, 0), shown.output
+    assert "s3cret" not in shown.output + data.output
+    found = {row["name"]: (row["value"], row["source"]) for row in json.loads(data.stdout)["settings"]}
+    assert found["index-url"] == (one.replace("://", "://****@"), "pip's settings")
+    assert found["extra-index-url"] == (f"{one}/other, {two}", "uv's settings and pip's settings")
+    assert found["torch-backend"] == ("cpu", "ours")
+    assert found["find-links"] == ("", "default")
+    left_out = user.metaflow("environment", "--json", "config", variables={"METAFLOW_CONDA_INDEX_SETTINGS": "none"})
+    rows = {row["name"]: row["source"] for row in json.loads(left_out.stdout)["settings"]}
+    assert rows["index-url"] == "default"

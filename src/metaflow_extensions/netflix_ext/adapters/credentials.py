@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 
 from ..engine.errors import SettingError
@@ -53,14 +53,20 @@ class Credentials:
         self.channels.update({**self.sources, **kept})  # of two for one host the first counts
 
     @cached_property
-    def indexes(self) -> IndexSettings:
-        """What settings say of indexes: ours, then uv's, then pip's. Raises SettingError."""
+    def told(self) -> Mapping[str, IndexSettings]:
+        """What each says of indexes, by whose settings they are, the strongest first. Raises SettingError."""
         from .pip_settings import pip_settings
         from .uv_settings import uv_settings
 
-        found = self._own
-        if self._environ is not None:
-            found = found.over(uv_settings(self._environ, Path.cwd())).over(pip_settings(self._environ))
+        if self._environ is None:
+            return {"ours": self._own}
+        theirs = {"uv": uv_settings(self._environ, Path.cwd()), "pip": pip_settings(self._environ)}
+        return {"ours": self._own, **theirs}
+
+    @cached_property
+    def indexes(self) -> IndexSettings:
+        """What all of them say together. Raises SettingError."""
+        found = reduce(IndexSettings.over, self.told.values())
         self.remember(found.urls)
         return found
 

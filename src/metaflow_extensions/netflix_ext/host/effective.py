@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any
 
 from ..engine.condarc import KEYS, Found
+from ..engine.index_settings import IndexSettings
 from ..engine.request import DEFAULT_INDEX
 from ..engine.secret import redact
 from . import compat, outside
@@ -43,6 +45,20 @@ _CONDA: Mapping[str, Callable[[Settings], Any]] = {
 }
 
 
+# By pip's names where it has one, else by uv's.
+_INDEXES: Mapping[str, Callable[[IndexSettings], Any]] = {
+    "index-url": lambda found: found.index,
+    "extra-index-url": lambda found: found.indexes,
+    "find-links": lambda found: found.options.find_links,
+    "no-index": lambda found: found.options.no_index,
+    "pre": lambda found: found.options.pre,
+    "trusted-host": lambda found: found.options.trusted_hosts,
+    "index-strategy": lambda found: found.options.strategy,
+    "torch-backend": lambda found: found.options.torch_backend,
+    "keyring-provider": lambda found: "subprocess" if found.keyring else "",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """A setting: its name, its value as text (empty: none), and what has set it."""
@@ -52,10 +68,11 @@ class Row:
     source: str
 
 
-def rows(environ: Mapping[str, str], settings: Settings) -> list[Row]:
-    """Return all settings, ours first, then those that conda, mamba and rattler keep of channels.
+def rows(environ: Mapping[str, str], settings: Settings, indexes: Mapping[str, IndexSettings]) -> list[Row]:
+    """Return all settings: ours, those that conda, mamba and rattler keep of channels, uv's and pip's of indexes.
 
-    *settings* are those that were made of the same. Raises SettingError.
+    *settings* are those that were made of the same, and *indexes* is what each says of indexes, the strongest first.
+    Raises SettingError.
     """
     values = compat.configured(NAMES + SYSROOTS)
     known = outside.read(environ) if heeds_others(values) else {}
@@ -69,7 +86,13 @@ def rows(environ: Mapping[str, str], settings: Settings) -> list[Row]:
         )
         for name in names
     ]
-    return [*ours, *theirs]
+    return [*ours, *theirs, *(_of_indexes(name, values_of, indexes) for name, values_of in _INDEXES.items())]
+
+
+def _of_indexes(name: str, values_of: Callable[[IndexSettings], Any], told: Mapping[str, IndexSettings]) -> Row:
+    value = values_of(reduce(IndexSettings.over, told.values()))
+    who = [f"{whose}'s settings" if whose != "ours" else whose for whose, found in told.items() if values_of(found)]
+    return Row(name=name, value=_text(value or None), source=" and ".join(who) or _DEFAULT)
 
 
 def _ours(name: str, values: Mapping[str, Any], environ: Mapping[str, str], known: Found, settings: Settings) -> Row:

@@ -78,6 +78,11 @@ class Wiring:
         """What settings say of indexes: ours, then uv's, then pip's. Raises SettingError."""
         return self._credentials.indexes
 
+    @property
+    def told(self) -> Mapping[str, IndexSettings]:
+        """The same apart, by whose they are. Raises SettingError."""
+        return self._credentials.told
+
     def settled(self, ask: Ask, folder: str) -> Ask:
         """Return *ask* with the state of what it links to on this machine; paths are taken from *folder*."""
         if not any(item.url for item in ask.pypi):

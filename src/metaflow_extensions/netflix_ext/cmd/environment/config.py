@@ -21,10 +21,10 @@ def command(ctx: Any, **options: Any) -> None:
     """Show every setting as it counts now, and where it was set.
 
     Ours go by METAFLOW_ variables, then Metaflow's configuration; what neither says of channels is taken from conda's
-    variables, then from the files of conda, mamba, rattler and pixi.
+    variables, then from the files of conda, mamba, rattler and pixi; of indexes, from the settings of uv, then of pip.
     """
     session = Session(ctx.obj, options)
-    found = effective.rows(os.environ, session.bench.settings)
+    found = effective.rows(os.environ, session.bench.settings, session.bench.wiring.told)
 
     def show(console: Console) -> None:
         for row in found:
