@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -287,3 +288,21 @@ def test_config_shows_what_counts_of_indexes(user: Project, indexes: Server) -> 
     left_out = user.metaflow("environment", "--json", "config", variables={"METAFLOW_CONDA_INDEX_SETTINGS": "none"})
     rows = {row["name"]: row["source"] for row in json.loads(left_out.stdout)["settings"]}
     assert rows["index-url"] == "default"
+
+
+@pytest.mark.parametrize("way", ["netrc", "hosts"])
+def test_a_private_index_without_hashes(user: Project, way: str) -> None:
+    """What has to be fetched to be hashed is fetched with what opens the index, wherever that is kept."""
+    root = index(user.root / "index", Made("tool"), hashes=False)
+    with serve(root) as running:
+        known = base64.b64encode(b"reader:s3cret").decode()
+        running.rules.append(Rule("", require_token=known, headers=(("WWW-Authenticate", "Basic"),)))
+        variables = {}
+        if way == "netrc":
+            (user.root / "user" / ".netrc").write_text("machine 127.0.0.1 login reader password s3cret\n")
+            (user.root / "user" / ".netrc").chmod(0o600)
+        else:
+            host = running.url.rpartition("/")[2]
+            variables = {"METAFLOW_CONDA_SRCS_AUTH_INFO": json.dumps({host: ["reader", "s3cret"]})}
+        found = document(resolve(user, f"--index-url {running.url}\ntool\n", variables=variables))
+    assert wheels(found) == {"tool": "1.0"}

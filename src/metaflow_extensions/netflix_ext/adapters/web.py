@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import ssl
 from collections.abc import Sequence
 from contextlib import closing
+from netrc import NetrcParseError, netrc
 from typing import IO
 from urllib.error import HTTPError
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 from urllib.request import Request, urlopen
 
 from ..engine.errors import SourceError
@@ -56,6 +58,8 @@ def _opened(url: str, timeout: float, trusted: Sequence[str] = ()) -> IO[bytes]:
         raise ValueError(f"'{parts.scheme}' is no scheme that is read")
     userinfo, _, host = parts.netloc.rpartition("@")
     request = Request(parts._replace(netloc=host).geturl())  # noqa: S310 - the scheme is checked above
+    if not userinfo and parts.scheme != "file":
+        userinfo = _of_netrc(parts.hostname or "")
     if userinfo:
         request.add_unredirected_header("Authorization", authorization(userinfo))
     context = None
@@ -64,3 +68,12 @@ def _opened(url: str, timeout: float, trusted: Sequence[str] = ()) -> IO[bytes]:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     response: IO[bytes] = urlopen(request, timeout=timeout, context=context)  # noqa: S310
     return response
+
+
+def _of_netrc(host: str) -> str:
+    """Return ``user:password`` as a URL has them, from the user's .netrc; empty where it has none or is not read."""
+    try:
+        found = netrc(os.environ.get("NETRC") or None).authenticators(host)
+    except (OSError, NetrcParseError):
+        return ""
+    return f"{quote(found[0], safe='')}:{quote(found[2] or '', safe='')}" if found else ""
