@@ -111,6 +111,7 @@ def project_at(root: Path, server: Server, envs: Path) -> Project:
         root,
         {
             "METAFLOW_CONDA_CHANNELS": server.channel,
+            "METAFLOW_CONDA_CHANNEL_SETTINGS": "none",  # a .condarc of whoever runs the tests is nothing to them
             "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": server.simple,
             "METAFLOW_CONDA_ENVS_ROOT": str(envs),
             "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(root),

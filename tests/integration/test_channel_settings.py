@@ -26,7 +26,7 @@ def _theirs(fresh: Project, tmp_path: Path) -> Project:
     """A user without settings of ours for channels, and with a home of their own."""
     home = tmp_path / "user"
     home.mkdir()
-    del fresh.variables["METAFLOW_CONDA_CHANNELS"]
+    del fresh.variables["METAFLOW_CONDA_CHANNELS"], fresh.variables["METAFLOW_CONDA_CHANNEL_SETTINGS"]
     fresh.variables.update(HOME=str(home), RATTLER_CACHE_DIR=str(tmp_path / "rattler"))
     return fresh
 

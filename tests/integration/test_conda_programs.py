@@ -19,12 +19,14 @@ from metaflow_extensions.netflix_ext.adapters.conda import RattlerSolver
 from metaflow_extensions.netflix_ext.adapters.conda_dry_run import ProgramSolver
 from metaflow_extensions.netflix_ext.adapters.http import HttpFetcher
 from metaflow_extensions.netflix_ext.adapters.worker import Worker
-from metaflow_extensions.netflix_ext.engine.errors import ExtensionError, SourceError, ToolError
+from metaflow_extensions.netflix_ext.engine.channel_settings import ChannelSettings
+from metaflow_extensions.netflix_ext.engine.errors import ExtensionError, ResolveError, SourceError, ToolError
 from metaflow_extensions.netflix_ext.engine.platform import arch_of, virtual_packages
-from metaflow_extensions.netflix_ext.engine.ports import CondaRequest
+from metaflow_extensions.netflix_ext.engine.ports import CondaRequest, CondaSolver
 from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement
 from tests import standin
 from tests.contract.channels import make
+from tests.contract.conda_solver import asking
 from tests.project import FLOWS, Project
 from tests.refusal import refused
 
@@ -79,6 +81,34 @@ def refusal(solver: ProgramSolver, channel: Path | str) -> ExtensionError:
         solver.solve(alpha(channel))
     assert caught.value.hint
     return caught.value
+
+
+@pytest.mark.parametrize("name", ["rattler", *NAMES])
+def test_priority_is_what_settings_say(name: str, tmp_path: Path, worker: Worker, root: Path) -> None:
+    """Strict: the first channel that has the name; flexible: another where that cannot be; disabled: the newest."""
+
+    def found(priority: str, *requirements: str) -> dict[str, str]:
+        settings = ChannelSettings(priority=priority)
+        solver: CondaSolver = RattlerSolver(worker, settings=settings)
+        if name != "rattler":
+            standin.put(tmp_path / "bin", name)
+            environ = {"PATH": str(tmp_path / "bin")}
+            solver = ProgramSolver(
+                lambda: conda_program.find(name, environ, distribution=None, known=tmp_path / "versions"),
+                worker,
+                tmp_path / "metadata",
+                hash_of=HttpFetcher().hash_of,
+                settings=settings,
+            )
+        asked = asking(*requirements, channels=(root / "first", root / "second"))
+        return {package.name: package.version for package in solver.solve(asked)}
+
+    assert found("strict", "alpha")["alpha"] == "2.0"
+    assert found("flexible", "alpha")["alpha"] == "2.0"
+    assert found("flexible", "alpha >=9")["alpha"] == "9.0"
+    assert found("disabled", "alpha")["alpha"] == "9.0"
+    with pytest.raises(ResolveError):
+        found("strict", "alpha >=9")
 
 
 @pytest.mark.parametrize("name", NAMES)

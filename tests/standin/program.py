@@ -64,7 +64,7 @@ def _parser(tool: dialects.Tool) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(allow_abbrev=False)
     for flag in ("--yes", "--json", "--quiet", "--dry-run", "--override-channels", "--strict-channel-priority"):
         parser.add_argument(flag, action="store_true")
-    for flag in ("--offline", "--no-deps", "--no-pin"):
+    for flag in ("--offline", "--no-deps", "--no-pin", "--no-channel-priority"):
         parser.add_argument(flag, action="store_true")
     for flag in ("--no-pyc", "--no-rc", "--no-env") if tool.libmamba else ("--no-default-packages",):
         parser.add_argument(flag, action="store_true")
@@ -107,9 +107,11 @@ def _solve(tool: dialects.Tool, asked: argparse.Namespace, fault: str) -> int:
         {_channel(name).base_url: _channel(name) for name in [*asked.channel, *_named(asked.specs)]}.values()
     )
     gateway = rattler.Gateway(Path(_packages()) / "cache")
-    strict = asked.strict_channel_priority
+    priority = "strict" if asked.strict_channel_priority else "flexible"
     try:
-        records = asyncio.run(_records(gateway, channels, asked.specs, arch, strict=strict))
+        records = asyncio.run(
+            _records(gateway, channels, asked.specs, arch, "disabled" if asked.no_channel_priority else priority)
+        )
     except SolverError as error:
         return tool.unsatisfiable(str(error), _missing(gateway, channels, asked.specs, arch), asked.channel)
     except GatewayError as error:
@@ -128,19 +130,36 @@ def _solve(tool: dialects.Tool, asked: argparse.Namespace, fault: str) -> int:
 
 
 async def _records(
-    gateway: rattler.Gateway, channels: list[rattler.Channel], specs: list[str], arch: str, *, strict: bool
+    gateway: rattler.Gateway, channels: list[rattler.Channel], specs: list[str], arch: str, priority: str
 ) -> list[rattler.RepoDataRecord]:
-    wanted = await _prior(gateway, channels, specs, arch, strict=strict)
-    records = await rattler.solve(
-        sources=channels,
-        specs=wanted,
-        gateway=gateway,
-        platforms=[arch, "noarch"],  # type: ignore[list-item]
-        virtual_packages=_virtual(arch),
-        channel_priority=rattler.ChannelPriority.Strict,
-        add_pip_as_python_dependency="CONDA_ADD_PIP_AS_PYTHON_DEPENDENCY" not in os.environ,
-    )
-    return list(rattler.PackageRecord.sort_topologically(records))  # type: ignore[arg-type]
+    async def attempt(
+        wanted: list[rattler.MatchSpec], priority: rattler.ChannelPriority
+    ) -> list[rattler.RepoDataRecord]:
+        records = await rattler.solve(
+            sources=channels,
+            specs=wanted,
+            gateway=gateway,
+            platforms=[arch, "noarch"],  # type: ignore[list-item]
+            virtual_packages=_virtual(arch),
+            channel_priority=priority,
+            add_pip_as_python_dependency="CONDA_ADD_PIP_AS_PYTHON_DEPENDENCY" not in os.environ,
+        )
+        return list(rattler.PackageRecord.sort_topologically(records))  # type: ignore[arg-type]
+
+    if priority != "disabled":
+        first = await _prior(gateway, channels, specs, arch, strict=priority == "strict")
+        try:
+            return await attempt(first, rattler.ChannelPriority.Strict)
+        except SolverError:
+            if priority == "strict":
+                raise
+    return await attempt([rattler.MatchSpec(_bracketed(text)) for text in specs], rattler.ChannelPriority.Disabled)
+
+
+def _bracketed(text: str) -> str:
+    named, _, bare = text.rpartition("::")
+    name, _, constraint = bare.partition(" ")
+    return f'{name} {constraint or "*"}[channel="{_channel(named).base_url}"]' if named else bare
 
 
 async def _prior(
