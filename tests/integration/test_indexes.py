@@ -99,7 +99,7 @@ def test_an_id_is_that_of_what_is_asked_and_where(user: Project, indexes: Server
     ours = {"METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": one}
     ways: list[tuple[str, dict[str, str]]] = [
         (f"--extra-index-url {two}\n", ours),
-        ("", {"PIP_INDEX_URL": one, "PIP_EXTRA_INDEX_URL": two}),
+        ("", {"PIP_INDEX_URL": one, "PIP_EXTRA_INDEX_URL": two, "UV_INDEX_STRATEGY": "first-index"}),
         ("", {"UV_DEFAULT_INDEX": f"{one}/", "UV_INDEX": f"corp={two}"}),
         (f"--index-url {one}\n--extra-index-url {two}\n", {"PIP_INDEX_URL": "https://other.example/simple"}),
         (f"--extra-index-url {two}\n", {**ours, "PIP_INDEX_URL": two, "UV_DEFAULT_INDEX": two}),
@@ -112,6 +112,18 @@ def test_an_id_is_that_of_what_is_asked_and_where(user: Project, indexes: Server
     assert len(set(found)) == 1, found
     other = document(resolve(user, "tool\n", variables={"PIP_INDEX_URL": two, "PIP_EXTRA_INDEX_URL": one}))
     assert other["req_id"] != found[0]
+
+
+def test_an_index_of_pip_s_gives_way_where_it_has_nothing_that_will_do(user: Project, indexes: Server) -> None:
+    """What it has goes first; a version that it lacks comes from the next, as pip would take it; the id tells."""
+    one, two = f"{indexes.url}/one", f"{indexes.url}/two"
+    variables = {"PIP_INDEX_URL": two, "PIP_EXTRA_INDEX_URL": one}
+    assert wheels(document(resolve(user, "tool\n", variables=variables)))["tool"] == "1.0"
+    found = document(resolve(user, "tool>=2\n", variables=variables))
+    assert wheels(found)["tool"] == "2.0"
+    assert found["spec"]["options"] == {"strategy": "unsafe-first-match"}
+    refused = resolve(user, "tool>=2\n", variables={**variables, "UV_INDEX_STRATEGY": "first-index"})
+    check_refusal(refused, "may be available on a subsequent index", "METAFLOW_CONDA_INDEX_SETTINGS=none")
 
 
 def test_more_settings_of_pip(user: Project, indexes: Server) -> None:

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 
 from ..engine.errors import SettingError
 from ..engine.index_settings import IndexSettings
-from ..engine.options import PypiOptions
+from ..engine.options import FIRST_MATCH, PypiOptions
 from ..engine.secret import is_public_index, is_url, redact
 
 # What `pip install` obeys, the strongest last.
@@ -101,6 +101,8 @@ def _settings(said: Mapping[str, tuple[str, str]]) -> IndexSettings:
             trusted_hosts=tuple(said.get("trusted-host", ("", ""))[0].split()),
             pre=_flag("pre", said),
             no_index=_flag("no-index", said),
+            # pip looks at all of them: a mirror that lacks a version must not keep it from the others.
+            strategy=FIRST_MATCH if indexes else "",
         ),
         keyring=said.get("keyring-provider", ("", ""))[0] == "subprocess",
         skipped=tuple(skipped),

@@ -18,7 +18,8 @@ from packaging.utils import canonicalize_name
 from ..engine.create import Prefix
 from ..engine.credentials import with_credentials
 from ..engine.errors import ResolveError, ToolError
-from ..engine.index_settings import FIRST_INDEX, IndexSettings
+from ..engine.index_settings import IndexSettings
+from ..engine.options import FIRST_INDEX
 from ..engine.package import PypiPackage
 from ..engine.platform import VirtualPackage, check_arch
 from ..engine.ports import Builds, PypiRequest

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 from ..engine.errors import SettingError
-from ..engine.index_settings import FIRST_INDEX, IndexSettings
-from ..engine.options import PypiOptions
+from ..engine.index_settings import IndexSettings
+from ..engine.options import FIRST_INDEX, FIRST_MATCH, PypiOptions
 from ..engine.secret import is_url, redact
 
 if sys.version_info >= (3, 11):
@@ -24,7 +24,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_STRATEGIES = (FIRST_INDEX, "unsafe-first-match", "unsafe-best-match")
+_STRATEGIES = (FIRST_INDEX, FIRST_MATCH, "unsafe-best-match")
 
 
 def uv_settings(environ: Mapping[str, str], folder: Path) -> IndexSettings:
@@ -172,4 +172,4 @@ def _url(text: str, place: str, folder: Path | None = None) -> str:
 def _strategy(text: str, place: str) -> str:
     if text and text not in _STRATEGIES:
         raise SettingError(f"uv's {place} is '{text}', which it cannot be", f"it may be {', '.join(_STRATEGIES)}")
-    return "" if text == FIRST_INDEX else text
+    return text

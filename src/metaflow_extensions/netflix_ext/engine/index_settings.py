@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from .options import PypiOptions
 
-FIRST_INDEX = "first-index"  # uv's name of the strategy that holds where none is asked for
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IndexSettings:

@@ -10,6 +10,9 @@ from .requirement import PypiRequirement
 from .secret import strip_credentials
 
 T = TypeVar("T")
+# uv's words for: the first index that has a name is asked for it alone; each index gives way to the next where it has
+# no version that will do.
+FIRST_INDEX, FIRST_MATCH = "first-index", "unsafe-first-match"
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class PypiOptions:
             pre=self.pre,
             no_index=self.no_index,
             package_indexes=tuple(sorted((name, strip_credentials(url)) for name, url in self.package_indexes)),
-            strategy=self.strategy,
+            strategy="" if self.strategy == FIRST_INDEX else self.strategy,
             torch_backend=self.torch_backend,
         )
 
