@@ -16,6 +16,7 @@ from typing import Any
 from ..engine.create import Prefix, check_machine
 from ..engine.errors import ExtensionError, InputError, ResolveError
 from ..engine.resolved import ResolvedEnvironment
+from ..engine.secret import has_credentials
 from . import flow_code, opening, sheets, unpacking
 from .flow_code import FlowCode
 from .past import Past
@@ -262,6 +263,7 @@ def _state(past: Past, made: Reopened, file: str, wanted: Wanted) -> dict[str, A
     """Return what `replay` is told of the task; no text of it is ever part of code."""
     from metaflow import get_metadata
 
+    where = get_metadata()
     run = past.run
     tags = sorted(run.tags)
     return {
@@ -272,7 +274,7 @@ def _state(past: Past, made: Reopened, file: str, wanted: Wanted) -> dict[str, A
         "file": file,
         "inspect": wanted.inspect,
         "datastore": [past.metadata["ds-type"], past.metadata["ds-root"]],
-        "metadata": get_metadata(),
+        "metadata": None if has_credentials(where) else where,  # then what is configured counts
         "namespace": next((tag for tag in tags if tag.startswith(("production:", "user:"))), None),
         "username": next((tag[len("user:") :] for tag in tags if tag.startswith("user:")), None),
         "tags": sorted(run.user_tags),  # as current has them: those of the system are not

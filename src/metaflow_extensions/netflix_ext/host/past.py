@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import islice
 from typing import Any
 
-from ..engine.errors import InputError, UnknownError
+from ..engine.errors import UnknownError
 
-_LISTED = 12
-_PATH = "foreach-execution-path"
+_PLACE = "foreach-execution-path"
 _SPLITS = {"split-foreach": "foreach", "split-parallel": "foreach"}
 
 
@@ -47,11 +44,11 @@ class Past:
     @cached_property
     def graph(self) -> dict[str, Any]:
         """The graph of the flow."""
-        return _graph(self._parameters, self.parts[0], self.parts[1])
+        return graph_of(self._parameters, self.parts[0], self.parts[1])
 
     @cached_property
     def _parameters(self) -> Any:
-        return _first_task("/".join((*self.parts[:2], "_parameters")))
+        return first_task("/".join((*self.parts[:2], "_parameters")))
 
     @property
     def parameters(self) -> str:
@@ -67,13 +64,23 @@ class Past:
     @cached_property
     def path(self) -> list[tuple[str, int]]:
         """The foreach steps that the task is in, the outermost first, with its index in each."""
-        return _path(self.metadata.get(_PATH))
+        if any(node["type"] in _SPLITS for node in self.graph["steps"].values()):
+            return path_of(recorded_path(self.task))
+        return []
 
     @property
     def origin(self) -> str | None:
         """The run that the task's run has resumed, if it has."""
         found = self.metadata.get("origin-run-id")
         return None if found in (None, "", "None") else found
+
+    @property
+    def _unindexed(self) -> bool:
+        """Whether tasks of the run cannot be asked for by their place: a resumed run has some that have recorded none.
+
+        So have those of a Metaflow before 2.13.
+        """
+        return self.origin is not None or (bool(self.path) and _PLACE not in self.metadata)
 
     @property
     def index(self) -> int | None:
@@ -124,7 +131,7 @@ class Past:
                 deeper = True
             elif self.graph["steps"][name]["type"] in _SPLITS:
                 path = path[:-1]
-            yield from _matching(f"{flow}/{run}/{name}", path, deeper=deeper, resumed=self.origin is not None)
+            yield from _matching(f"{flow}/{run}/{name}", path, deeper=deeper, unindexed=self._unindexed)
 
     @property
     def exception(self) -> Any:
@@ -154,25 +161,25 @@ def _branch(graph: Mapping[str, Any], heads: Iterable[str], step: str) -> int:
     return -1
 
 
-def _matching(step: str, path: list[tuple[str, int]], *, deeper: bool, resumed: bool) -> Iterator[str]:
+def _matching(step: str, path: list[tuple[str, int]], *, deeper: bool, unindexed: bool) -> Iterator[str]:
     """Yield the tasks of *step* that are at *path* of the foreach steps, or with *deeper* one below it."""
     text = re.escape(",".join(f"{name}:{index}" for name, index in path))
     below = (",[^,]+" if text else "[^,]+") if deeper else ""
-    if resumed:
-        # Tasks that were taken over have recorded none of it themselves: their metadata is their origins'.
-        yield from (task.pathspec for task in _tasks(step) if re.fullmatch(text + below, _recorded_path(task)))
+    if unindexed:
+        yield from (task.pathspec for task in _tasks(step) if re.fullmatch(text + below, recorded_path(task)))
     else:
-        yield from _filtered(step, text + below if text else ".*")
+        yield from filtered(step, text + below if text else ".*")
 
 
-def _filtered(step: str, pattern: str) -> list[str]:
+def filtered(step: str, pattern: str) -> list[str]:
+    """Return the tasks of *step* whose place in foreach steps, as ``outer:1,inner:0``, matches all of *pattern*."""
     from metaflow.client import Metaflow
     from metaflow.exception import MetaflowException
 
     try:
-        return list(Metaflow().metadata.filter_tasks_by_metadata(*step.split("/"), _PATH, pattern))
+        return list(Metaflow().metadata.filter_tasks_by_metadata(*step.split("/"), _PLACE, pattern))
     except MetaflowException:  # a service that is too old to be asked so
-        return [task.pathspec for task in _tasks(step) if re.fullmatch(pattern, _recorded_path(task))]
+        return [task.pathspec for task in _tasks(step) if re.fullmatch(pattern, recorded_path(task))]
 
 
 def _tasks(step: str) -> Iterator[Any]:
@@ -181,8 +188,15 @@ def _tasks(step: str) -> Iterator[Any]:
     return iter(Step(step, _namespace_check=False))
 
 
-def _recorded_path(task: Any) -> str:
-    return task.metadata_dict.get(_PATH) or ""
+def recorded_path(task: Any) -> str:
+    """Return where a task is in foreach steps, by its metadata, or its origin's, or by what else it has left."""
+    found = task.metadata_dict.get(_PLACE)
+    if found is not None:
+        return str(found)
+    try:
+        return ",".join(f"{frame.step}:{frame.index}" for frame in task["_foreach_stack"].data)
+    except (KeyError, AttributeError):  # it has not come so far
+        return ""
 
 
 def _chosen(past: Past, found: list[str]) -> str:
@@ -205,8 +219,9 @@ def _chosen(past: Past, found: list[str]) -> str:
     return (counted[last] if last in counted else counted[max(counted)]).partition("/")[2]
 
 
-def _path(text: str | None) -> list[tuple[str, int]]:
-    pairs = (part.rpartition(":") for part in (text or "").split(",") if part)
+def path_of(text: str) -> list[tuple[str, int]]:
+    """Read a place in foreach steps."""
+    pairs = (part.rpartition(":") for part in text.split(",") if part)
     return [(name, int(index)) for name, _, index in pairs]
 
 
@@ -214,7 +229,8 @@ def _short(task: Any) -> str:
     return str(task.pathspec).partition("/")[2]
 
 
-def _graph(parameters: Any, flow: str, run: str) -> dict[str, Any]:
+def graph_of(parameters: Any, flow: str, run: str) -> dict[str, Any]:
+    """Return the graph that a run has recorded with its *parameters*; raise UnknownError where it has none."""
     try:
         graph = parameters["_graph_info"].data
     except (KeyError, AttributeError):
@@ -227,161 +243,11 @@ def _graph(parameters: Any, flow: str, run: str) -> dict[str, Any]:
     return graph
 
 
-def _first_task(pathspec: str) -> Any:
+def first_task(pathspec: str) -> Any:
+    """Return the first task of a step; raise UnknownError where none has begun."""
     from metaflow import Step
 
     found = Step(pathspec, _namespace_check=False).task
     if found is None:
         raise UnknownError(f"no task of '{pathspec}' has begun", "wait for one, or name another run")
     return found
-
-
-def find(text: str, *, index: str | None = None) -> Past:
-    """Return the task that *text* means: ``Flow``, ``Flow/Run``, ``Flow/Run/Step`` or ``Flow/Run/Step/Task``.
-
-    *index* chooses among the tasks of a foreach: an index, or several divided by commas, the outermost first.
-    Raises UnknownError with what there is where it means none or several; InputError where it is no pathspec.
-    """
-    parts = text.split("/")
-    if not 1 <= len(parts) <= 4 or not all(parts):
-        raise InputError(f"'{text}' names no task", "write Flow, Flow/Run, Flow/Run/Step or Flow/Run/Step/Task")
-    run = _run(parts)
-    flow_and_run = "/".join(run.pathspec.split("/")[:2])
-    if len(parts) == 4:
-        return Past(_named(run[parts[2]] if _has(run, parts[2]) else _no_step(run, parts[2]), parts[3]))
-    name = (
-        parts[2]
-        if len(parts) == 3
-        else _graph(_first_task(f"{flow_and_run}/_parameters"), *run.pathspec.split("/")).get("end_step", "end")
-    )
-    if not _has(run, name):
-        _no_step(run, name)
-    return Past(_only(run[name], index))
-
-
-def _run(parts: list[str]) -> Any:
-    from metaflow import Flow, Run
-    from metaflow.exception import MetaflowException
-
-    flow = _asked(lambda: Flow(parts[0], _namespace_check=False), f"there is no flow '{parts[0]}'", _flows)
-    if len(parts) == 1:
-        return _latest(parts[0], flow)
-    try:
-        return Run("/".join(parts[:2]), _namespace_check=False)
-    except MetaflowException:
-        runs = ", ".join(run.id for run in islice(_anywhere(flow), _LISTED))
-        raise UnknownError(
-            f"there is no run '{parts[0]}/{parts[1]}'", f"the latest ones are: {runs}" if runs else "it has no runs"
-        ) from None
-
-
-def _latest(name: str, flow: Any) -> Any:
-    from metaflow import Flow, get_namespace
-    from metaflow.exception import MetaflowException
-
-    try:
-        run = Flow(name).latest_run
-    except MetaflowException:
-        run = None
-    if run is None:
-        others = ", ".join(run.id for run in islice(_anywhere(flow), _LISTED))
-        hint = f"name one: {name}/RUN; there are, in other namespaces, {others}" if others else "it has no runs"
-        raise UnknownError(f"'{name}' has no run in the namespace {get_namespace()}", hint)
-    return run
-
-
-def _anywhere(flow: Any) -> Iterator[Any]:
-    from metaflow import get_namespace, namespace
-
-    before = get_namespace()
-    namespace(None)
-    try:
-        yield from flow.runs()
-    finally:
-        namespace(before)
-
-
-def _flows() -> str:
-    from metaflow import Metaflow, get_namespace, namespace
-
-    before = get_namespace()
-    namespace(None)
-    try:
-        names = sorted(flow.id for flow in Metaflow().flows)
-    finally:
-        namespace(before)
-    where = "; --metadata says where runs are looked up"
-    return (f"there are: {', '.join(names[:_LISTED])}" if names else "no flow has run") + where
-
-
-def _asked(work: Callable[[], Any], message: str, hint: Callable[[], str]) -> Any:
-    from metaflow.exception import MetaflowException
-
-    try:
-        return work()
-    except MetaflowException:
-        raise UnknownError(message, hint()) from None
-
-
-def _has(run: Any, step: str) -> bool:
-    return step in run
-
-
-def _no_step(run: Any, name: str) -> Any:
-    names = [step.id for step in run if step.id != "_parameters"]
-    raise UnknownError(
-        f"the run {run.pathspec} has no step '{name}', or has not come to it",
-        f"its steps are: {', '.join(reversed(names))}" if names else "none of its steps has begun",
-    )
-
-
-def _named(step: Any, task: str) -> Any:
-    try:
-        return step[task]
-    except KeyError:
-        names = [item.id for item in islice(iter(step), _LISTED)]
-        raise UnknownError(f"the step {step.pathspec} has no task '{task}'", f"it has: {', '.join(names)}") from None
-
-
-def _only(step: Any, index: str | None) -> Any:
-    tasks = list(islice(iter(step), 2))
-    if not tasks:
-        raise UnknownError(f"no task of '{step.pathspec}' has begun", "wait for one, or name another step")
-    if index is not None:
-        return _indexed(step, index)
-    if len(tasks) == 1:
-        return tasks[0]
-    lines = [f"  {item.id}  {_where(item)}" for item in islice(iter(step), _LISTED)]
-    more = len(list(iter(step))) - len(lines)
-    raise UnknownError(
-        "\n".join([f"the step {step.pathspec} has several tasks:", *lines, *([f"  and {more} more"] if more else [])]),
-        f"name one, as {step.pathspec}/{tasks[0].id}, or choose by --index",
-    )
-
-
-def _where(task: Any) -> str:
-    metadata = task.metadata_dict
-    indices = ",".join(str(index) for _, index in _path(metadata.get(_PATH)))
-    stack = metadata.get("foreach-stack") or ""
-    if isinstance(stack, str) and stack.startswith("["):
-        stack = ", ".join(map(str, json.loads(stack.replace("'", '"')))) if stack.count('"') == 0 else stack
-    return f"--index {indices or '?'}  {stack}".rstrip()
-
-
-def _indexed(step: Any, index: str) -> Any:
-    if not re.fullmatch(r"\d+(,\d+)*", index):
-        raise InputError(f"--index {index}: that is no index", "write a number, or several as 1,0, the outermost first")
-    from metaflow import Task
-
-    wanted = r"(?:.*,)?" + ",".join(rf"[^,]+:{part}" for part in index.split(","))
-    found = _filtered(step.pathspec, wanted)
-    if not found:
-        found = [task.pathspec for task in iter(step) if re.fullmatch(wanted, _recorded_path(task))]
-    if len(found) == 1:
-        return Task(found[0], _namespace_check=False)
-    if not found:
-        raise UnknownError(f"the step {step.pathspec} has no task at index {index}", "leave --index out to see them")
-    raise UnknownError(
-        f"{len(found)} tasks of {step.pathspec} are at index {index} of their foreach",
-        "write all indices, the outermost first, as --index 1,0",
-    )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...host import comparing, past
+from ...host import choosing, comparing
 from ...host.comparing import Comparison, Part
 from ..environment.session import Answer, Session, shared_options
 
@@ -26,7 +26,7 @@ def command(ctx: Any, first: str, second: str, with_code: bool, **options: Any) 
     FIRST and SECOND are Flow, Flow/Run, Flow/Run/Step or Flow/Run/Step/Task.
     """
     session = Session(ctx.obj, options)
-    one, other = past.find(first), past.find(second)
+    one, other = choosing.find(first), choosing.find(second)
     found = comparing.compare(one, other, session.bench)
     session.give(_answer(one.pathspec, other.pathspec, found, with_code=with_code))
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...host import debugging, executing, past
+from ...host import choosing, debugging, executing
 from ...host.debugging import Reopened, Wanted
 from ...host.executing import Executed
 from ..environment.session import Answer, Session, shared_options
@@ -44,7 +44,7 @@ def command(ctx: Any, pathspec: str, folder: str, index: str | None, **options: 
     if options["run"] and options["inspect"]:
         raise click.UsageError("--run begins where the step began: leave out --inspect")
     session = Session(ctx.obj, options)
-    found = past.find(pathspec, index=index)
+    found = choosing.find(pathspec, index=index)
     session.say(f"    opening the task {found.pathspec}")
     wanted = Wanted(
         folder=Path(os.path.abspath(Path(folder).expanduser())),

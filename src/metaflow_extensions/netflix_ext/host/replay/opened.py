@@ -136,19 +136,25 @@ class _Stack(list):  # type: ignore[type-arg]
 
 
 def _configure(cls: Any, parameters: Recorded) -> None:
-    """Let configs and mutators change the flow as they did in the run."""
+    """Let configs and mutators change the flow as they did in the run, in the way of the Metaflow at hand."""
     process = getattr(cls, "_process_config_decorators", None)
     if process is None:
         return
+    from metaflow import flowspec
     from metaflow import parameters as module
-    from metaflow.flowspec import FlowStateItems
 
+    items = getattr(flowspec, "FlowStateItems", None)
     values = {}
     for name, config in list(cls._get_parameters()):
         if getattr(config, "IS_CONFIG_PARAMETER", False) and name in parameters:
-            plain, stored = bool(config.kwargs.get("plain")), parameters[name]
-            cls._flow_state[FlowStateItems.CONFIGS][config.name] = (stored, plain)
+            stored = parameters[name]
             values[config.name.replace("-", "_").lower()] = config.load_parameter(stored)
+            if items is not None:
+                cls._flow_state.self_data[items.CONFIGS][config.name] = (stored, bool(config.kwargs.get("plain")))
+            else:  # before 2.16
+                cls._flow_state.setdefault(flowspec._FlowState.CONFIGS, {})[config.name] = stored
+    if not hasattr(process, "__self__"):  # before 2.13 it is no class method
+        process = cls(use_cli=False)._process_config_decorators
     with module.flow_context(cls):
         process(values)
 
