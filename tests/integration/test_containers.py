@@ -326,26 +326,3 @@ def test_faults_in_a_container(shipped: Shipped) -> None:
     assert played.succeeded, played.output
     assert next(turns, None) is None
     assert f"Warning: '{store.where(code)}' is not the file that was resolved" in played.output
-
-
-def test_another_installer(
-    ada: Project, s3_server: StoreServer, s3_container: Container, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """A program of the user's makes the prefix, from packages in the format that it needs, and uv adds the wheels."""
-    s3_server.use(monkeypatch)
-    store = MetaflowStore("s3", shared_root(s3_server))
-    store.put("installers/mamba-linux-64", (Path(__file__).parent / "installer.py").read_bytes())
-    ada.variables.update(
-        METAFLOW_CONDA_REMOTE_INSTALLER="mamba-{arch}",
-        METAFLOW_CONDA_REMOTE_INSTALLER_DIRNAME="installers",
-        METAFLOW_CONDA_PREFERRED_FORMAT=".tar.bz2",
-    )
-    workflow = deploy(ada, ENV, "--environment=conda")
-
-    played = replay(workflow, s3_container)
-
-    assert played.succeeded, played.output
-    assert saw(ada, played)["saw"] == ["click", "itsdangerous", store_python()]
-    store.put("installers/mamba-linux-64", b"another", overwrite=True)
-    played = replay(workflow, s3_container)
-    assert "installers/mamba-linux-64' is not the file that was resolved" in played.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from tests.channel import Server
 from tests.channel.cache import folder
 from tests.channel.interpreters import find
 from tests.fakes import resolved, wheel
-from tests.project import Finished, project_at, store_python
+from tests.project import Finished, project_at
 
 pytestmark = pytest.mark.slow
 
@@ -91,7 +92,7 @@ def test_another_installer_needs_none(
 ) -> None:
     """A program of the user's makes the prefix, and uv adds the wheels, on the oldest Python that there may be."""
     ada = project_at(tmp_path, store_channel, tmp_path / "envs")
-    ada.write("needs.yml", f"dependencies: [python={store_python()}, click, {{pip: [itsdangerous]}}]\n")
+    ada.write("needs.yml", "dependencies: [python=3.11, click, {pip: [itsdangerous]}]\n")
     store = tmp_path / "store"
     (store / "installers").mkdir(parents=True)
     (store / "installers" / "mamba").write_bytes((Path(__file__).parent / "installer.py").read_bytes())
@@ -118,3 +119,8 @@ def test_another_installer_needs_none(
     python = tmp_path / "task" / ".mf_conda" / "envs" / environment.env_id.prefix_name / "bin" / "python"
     program = "import click, itsdangerous, os; print(os.path.exists(itsdangerous.__cached__))"
     assert subprocess.run([python, "-c", program], capture_output=True, text=True, check=True).stdout == "True\n"
+    shutil.rmtree(tmp_path / "task" / ".mf_conda")
+    (store / "installers" / "mamba").write_bytes(b"another")
+    done = begin("3.7", {"environments": [environment.to_dict()], **given}, store, environment.env_id)
+    assert done.returncode == 1
+    assert "installers/mamba' is not the file that was resolved" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import sys
@@ -103,3 +104,28 @@ def test_another_processor_and_a_gpu(
     store = MetaflowStore("s3", f"{s3_server.root}/{tmp_path.name}/conda_env")
     keys = {tool_key(tool["name"], tool["sha256"], tool["file"]) for tool in tools.values()}
     assert store.present(keys) == keys
+
+
+def test_another_installer_and_format(
+    ada: Project, s3_server: StoreServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A workflow names the installer that is configured, and each package in the format that is preferred."""
+    s3_server.use(monkeypatch)
+    store = MetaflowStore("s3", f"{s3_server.root}/{tmp_path.name}/conda_env")
+    store.put(f"installers/mamba-{ARCH}", b"a program")
+    ada.variables.update(
+        METAFLOW_CONDA_REMOTE_INSTALLER="mamba-{arch}",
+        METAFLOW_CONDA_REMOTE_INSTALLER_DIRNAME="installers",
+        METAFLOW_CONDA_PREFERRED_FORMAT=".tar.bz2",
+    )
+    deploy(ada, FLOWS / "targets.py", "--environment=conda")
+
+    (packaged,) = ada.catalog.glob("code/*/conda_v2.cnd")
+    document = json.loads(packaged.read_text())
+    sha256 = hashlib.sha256(b"a program").hexdigest()
+    assert document["installer"] == {ARCH: {"key": f"installers/mamba-{ARCH}", "sha256": sha256}}
+    wanted = {package["sha256"] for one in document["environments"] for package in one["conda"]}
+    assert set(document["formats"]) == wanted
+    for form in document["formats"].values():
+        assert form["file"].endswith(".tar.bz2")
+        assert hashlib.sha256(store.get(form["key"]) or b"").hexdigest() == form["sha256"]
