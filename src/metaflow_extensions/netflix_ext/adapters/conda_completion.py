@@ -7,10 +7,13 @@ from dataclasses import replace
 from typing import Any
 
 from ..engine.channel_settings import ChannelSettings, mirrored
-from ..engine.errors import ResolveError
+from ..engine.errors import ResolveError, SourceError
 from ..engine.package import CondaPackage
 from .conda import package_of
 from .worker import Worker, WorkerError
+
+# How long a channel may take to tell more of packages than must be known.
+PATIENCE = 60.0
 
 
 def canonical(package: CondaPackage, settings: ChannelSettings) -> CondaPackage:
@@ -30,10 +33,15 @@ def completed(
     *asked* names the channels, see `conda.question`; *hash_of* returns SHA-256 and size of what is at a URL. Raises
     ResolveError where a package is in no channel, SourceError where a channel cannot be read.
     """
+    whole = all(package.url and (package.sha256 or package.md5) for package in packages)
+    files = [list(_key(package)) for package in packages]
+    patience = min(PATIENCE, asked["timeout"]) if whole else asked["timeout"]
     try:
-        records = worker.request("find", {**asked, "files": [list(_key(package)) for package in packages]})
+        records = worker.request("find", {**asked, "files": files, "timeout": patience})
     except WorkerError as error:
-        if not all(package.url and (package.sha256 or package.md5) for package in packages):
+        if not whole and error.kind == "Stalled":
+            raise SourceError(f"the channels do not tell of packages: {error.message}", "check the network") from error
+        if not whole:
             raise error.translated() from error
         records = []  # the tool has ways to the channel that we have not
     known = {_key(item): item for item in map(package_of, records)}

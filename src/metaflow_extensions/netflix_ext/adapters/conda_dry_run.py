@@ -6,7 +6,7 @@ import re
 import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, wait
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from ..engine.secret import has_credentials, strip_credentials
 from . import conda_answer, process
 from .conda import TIMEOUT, question
 from .conda_command import DryRun
-from .conda_completion import canonical, completed
+from .conda_completion import PATIENCE, canonical, completed
 from .conda_explained import bad_source, explained, unsatisfiable
 from .conda_program import CondaProgram
 from .worker import ERRORS, Worker, WorkerError
@@ -115,7 +115,8 @@ class ProgramSolver:
         """Return what a run without an answer means: a channel's fault where we meet one there too, else the tool's."""
         if done.returncode <= 0:
             return attempt.failed(done, why)
-        error = attempt.prepared.exception()
+        wait([attempt.prepared], PATIENCE)
+        error = attempt.prepared.exception() if attempt.prepared.done() else None
         if isinstance(error, WorkerError):
             if ERRORS.get(error.kind) is SourceError:
                 return bad_source(error.message, attempt.channels)
@@ -130,11 +131,10 @@ class ProgramSolver:
 
         def read() -> None:
             try:
-                self._worker.request(
-                    "find", {**asked, "files": [[spec["name"], "", "", ""] for spec in asked["specs"]]}
-                )
+                names = [[spec["name"], "", "", ""] for spec in asked["specs"]]
+                self._worker.request("find", {**asked, "files": names, "timeout": PATIENCE})
                 future.set_result(None)
-            except (WorkerError, ExtensionError) as error:
+            except Exception as error:  # whatever it is: somebody may wait for it
                 future.set_exception(error)
 
         threading.Thread(target=read, name="metadata", daemon=True).start()

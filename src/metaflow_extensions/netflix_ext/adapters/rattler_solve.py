@@ -163,6 +163,13 @@ async def find(asked: Arguments, networks: Networks, _send: Send) -> list[Argume
 
     They are linkable in their order.
     """
+    try:
+        return await asyncio.wait_for(_found(asked, networks), asked["timeout"])
+    except asyncio.TimeoutError:
+        raise RefusedError("Stalled", f"no answer within {asked['timeout']:.0f} s") from None
+
+
+async def _found(asked: Arguments, networks: Networks) -> list[Arguments]:
     _, channels = _channels(asked)
     wanted = {tuple(entry) for entry in asked["files"]}
     gateway = networks.get(asked).gateway
