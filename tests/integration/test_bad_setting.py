@@ -35,7 +35,7 @@ MIXED = "[conda(packages={'click': ''}), pypi(packages={'itsdangerous': ''})]"
         ("CONDA_DEPENDENCY_RESOLVER", "poetry", "'rattler' or 'micromamba' or 'mamba' or 'conda'"),
         ("CONDA_INSTALLER", "mamba", "'rattler' or 'micromamba' or 'conda'"),
         ("CONDA_LOCAL_PATH", "conda", "an absolute path of a folder"),
-        ("CONDA_PYPI_DEPENDENCY_RESOLVER", "poetry", "'uv' or 'none'"),
+        ("CONDA_PYPI_DEPENDENCY_RESOLVER", "poetry", "'uv' or 'pip' or 'none'"),
         ("CONDA_MIXED_DEPENDENCY_RESOLVER", "poetry", "'default' or 'conda-lock' or 'none'"),
         ("CONDA_DEFAULT_PYPI_SOURCE", "index.example/simple", "a URL that begins with https://"),
         ("CONDA_DEFAULT_PYPI_SOURCE", "http://127.0.0.1:99999/simple", "a URL that begins with https://"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,11 +17,7 @@ from ..engine.errors import SettingError
 from ..engine.index_settings import IndexSettings
 from ..engine.options import FIRST_INDEX, FIRST_MATCH, PypiOptions
 from ..engine.secret import is_url, redact
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from ..engine.toml import read_toml
 
 _STRATEGIES = (FIRST_INDEX, FIRST_MATCH, "unsafe-best-match")
 
@@ -93,14 +88,13 @@ def _documents(environ: Mapping[str, str], folder: Path) -> Iterator[tuple[Path,
 
 def _tables(file: Path) -> dict[str, Any] | None:
     try:
-        found: dict[str, Any] = tomllib.loads(file.read_text(encoding="utf-8"))
+        return read_toml(file.read_text(encoding="utf-8"))
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError, PermissionError):
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise SettingError(
             f"uv's settings in '{file}' cannot be read: {redact(str(error))}", "correct the file"
         ) from None
-    return found
 
 
 def _document(table: Mapping[str, Any], file: Path, environ: Mapping[str, str]) -> IndexSettings:

@@ -7,18 +7,13 @@ mamba, and rattler's ``config.toml``. What is not known here is nobody's mistake
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from .channel_settings import PRIORITIES
 from .errors import SettingError
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .toml import read_toml
 
 _LISTS = ("channels", "default_channels", "pkgs_dirs", "envs_dirs")
 _MAPS = ("custom_channels", "proxy_servers")
@@ -71,8 +66,8 @@ def parse_yaml(text: str, file: str, environ: Mapping[str, str]) -> dict[str, Kn
 def parse_toml(text: str, file: str, environ: Mapping[str, str]) -> dict[str, Known]:
     """Return what *file*, rattler's or pixi's config.toml, says; raise SettingError where it cannot be read."""
     try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        content = read_toml(text)
+    except (ValueError, RecursionError) as error:
         raise SettingError(f"{file}: this is not TOML: {error}", f"mend {file}") from None
     proxies = content.get("proxy-config")
     given = {

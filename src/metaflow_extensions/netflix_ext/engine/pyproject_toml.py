@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -32,11 +31,7 @@ from .options import PypiOptions
 from .requirement import PypiRequirement
 from .requirements_txt import Part, read_requirement, with_options
 from .secret import is_url
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from .toml import read_toml
 
 _PLACE_IN_MESSAGE = re.compile(r"\s*\(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of document)\)")
 _KINDS: Mapping[type, str] = {dict: "a table", list: "a list", str: "a text", bool: "true or false"}
@@ -163,7 +158,7 @@ def parse_pyproject(text: str, *, file: str, wanted: Wanted, context: FileContex
 
 def _tables(text: str, file: str) -> Mapping[str, Any]:
     try:
-        tables: dict[str, Any] = tomllib.loads(text)
+        return read_toml(text)
     except ValueError as error:  # TOMLDecodeError is one, and so is what a number of 5000 digits gives
         message, lines = str(error), split_lines(text)
         found = _PLACE_IN_MESSAGE.search(message)
@@ -175,7 +170,6 @@ def _tables(text: str, file: str) -> Mapping[str, Any]:
         raise FileError(place, f"this is not TOML: {problem}", "texts are quoted, and a key stands once") from None
     except RecursionError:
         raise InputError(f"'{file}' is nested too deeply", "write the dependencies as a list of texts") from None
-    return tables
 
 
 def _python(document: _Document) -> list[Part]:
