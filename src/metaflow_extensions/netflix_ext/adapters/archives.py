@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import secrets
 import shutil
@@ -20,8 +19,8 @@ from ..engine.layout import check_key
 from ..engine.package import AnyPackage, CondaPackage
 from ..engine.ports import Fetcher, Store
 from .conda_packages import CondaPackages
+from .digest import file_digest
 
-_BLOCK = 1 << 20
 _KEPT_SECONDS = 30 * 24 * 3600
 _SWEPT = ".swept"
 _SWEEP_SECONDS = 24 * 3600
@@ -60,7 +59,7 @@ class KeptArchives:
         """Return the file of *package*, or None where there is none; one that is damaged is none."""
         path, algorithm, expected = self._place(package)
         try:
-            if _digest(path, algorithm) == expected:
+            if file_digest(path, algorithm) == expected:
                 os.utime(path)
                 return path
         except OSError:
@@ -79,7 +78,7 @@ class KeptArchives:
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 if store.copy(key, aside):
-                    found = _digest(aside, algorithm)
+                    found = file_digest(aside, algorithm)
                     if found != expected:
                         raise PackageError(
                             f"{store.where(shown_key(key))} is not the package that was resolved: expected {algorithm} "
@@ -157,11 +156,3 @@ def _hash_of(package: AnyPackage) -> tuple[str, str]:
     if isinstance(package, CondaPackage) and not package.sha256:
         return "md5", package.md5
     return "sha256", package.sha256
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
 import re
 import sys
@@ -17,13 +16,13 @@ from ..engine.package import CondaPackage
 from ..engine.ports import Archives
 from . import process
 from .conda_program import CondaProgram
+from .digest import file_digest
 from .prefix import DOWNLOAD, LINK
 from .relocation import relocate
 
 _WORKERS = 8
 _TIMEOUT = 3600.0
 _MISMATCH = re.compile(r"(md5|sha256|check)\s?sum|mismatch|corrupt", re.IGNORECASE)
-_BLOCK = 1 << 20
 
 
 class ProgramInstaller:
@@ -113,11 +112,7 @@ class ProgramInstaller:
 
 def _line(archive: Path) -> str:
     """Return *archive* as explicit lists have it, with an MD5, which every version reads: we have seen the SHA-256."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with archive.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return f"{archive.absolute().as_uri()}#{digest.hexdigest()}"
+    return f"{archive.absolute().as_uri()}#{file_digest(archive, 'md5')}"
 
 
 def _check(packages: tuple[CondaPackage, ...], stage: Path, program: CondaProgram) -> None:

@@ -7,7 +7,6 @@ the cache that it is linked from, and conda's are not ours to share.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import os
 import secrets
@@ -20,9 +19,8 @@ from ..engine.events import Reporter
 from ..engine.formats import FORMATS
 from ..engine.package import CondaPackage
 from ..engine.ports import CondaInstaller
+from .digest import file_digest
 from .rattler_cache import is_unpacked, mark_unpacked
-
-_BLOCK = 1 << 20
 
 
 class CondaPackages:
@@ -37,7 +35,7 @@ class CondaPackages:
             path = folder / package.filename
             algorithm, expected = ("sha256", package.sha256) if package.sha256 else ("md5", package.md5)
             try:
-                if expected and path.is_file() and _digest(path, algorithm) == expected:
+                if expected and path.is_file() and file_digest(path, algorithm) == expected:
                     return path
             except OSError:
                 continue
@@ -107,7 +105,7 @@ def _is_whole(folder: Path) -> bool:
             if path["path_type"] == "softlink"
             else (folder / path["_path"]).is_dir()
             if path["path_type"] == "directory"
-            else _digest(folder / path["_path"], "sha256") == path["sha256"]
+            else file_digest(folder / path["_path"], "sha256") == path["sha256"]
             for path in paths
         )
     except (OSError, KeyError, TypeError):
@@ -120,11 +118,3 @@ def _json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
-
-
-def _digest(path: Path, algorithm: str) -> str:
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import posixpath
@@ -20,9 +19,9 @@ from pathlib import Path
 from ..engine.errors import CreateError, PackageError, StoreError
 from ..engine.ports import Store
 from . import disk
+from .digest import file_digest
 
 MARKER = ".metaflow-local-env"
-_BLOCK = 1 << 20
 _HINT = "whoever keeps the store has to make it anew: an archive of plain files, folders and links within it"
 
 
@@ -70,7 +69,7 @@ def _install(path: Path, key: str, store: Store) -> None:
                 f"{store.where(key)} is not there: METAFLOW_CONDA_LOCAL_DIST names it",
                 "put the archive of a conda distribution there, or take the variable away",
             )
-        digest = _digest(archive)
+        digest = file_digest(archive)
         _check_recorded(path, store.where(key), digest)
         aside.mkdir()
         _unpack(archive, aside, store.where(key))
@@ -148,11 +147,3 @@ def _strays(name: str, target: str) -> bool:
         or ".." in steps[depth:]
         or _leaves(posixpath.normpath(posixpath.join(posixpath.dirname(name), target)))
     )
-
-
-def _digest(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()

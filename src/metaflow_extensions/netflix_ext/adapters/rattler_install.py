@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import threading
@@ -15,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 
 import rattler
 
+from .digest import file_digest
 from .rattler_cache import default_packages
 from .rattler_network import Arguments, Networks, RefusedError, Send
 from .rattler_record import record_of
@@ -164,15 +164,12 @@ def _check_file(fields: Arguments) -> None:
     if parts.scheme != "file" or not os.path.isfile(path):
         return
     algorithm = "sha256" if fields.get("sha256") else "md5"
-    digest = hashlib.new(algorithm, usedforsecurity=False)
-    with open(path, "rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    if digest.hexdigest() != fields[algorithm]:
+    found = file_digest(Path(path), algorithm)
+    if found != fields[algorithm]:
         raise RefusedError(
             "InstallerError",
             f"failed to fetch {fields['filename']}\nCaused by: hash mismatch when extracting {fields['url']} "
-            f"to nowhere: expected {fields[algorithm]}, got {digest.hexdigest()}",
+            f"to nowhere: expected {fields[algorithm]}, got {found}",
         )
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
 from ..engine.errors import InputError, PackageError
+from .digest import file_digest
 
 # What tools leave in a project, and no part of it.
 _LEFT = {
@@ -30,7 +31,6 @@ _LEFT = {
 }
 _LEFT_ENDS = (".pyc", ".egg-info")
 _PROJECT = ("pyproject.toml", "setup.py", "setup.cfg")
-_BLOCK = 1 << 20
 
 
 def state(path: Path) -> str:
@@ -40,11 +40,11 @@ def state(path: Path) -> str:
     """
     try:
         if path.is_file():
-            return _sha256(path)
+            return file_digest(path)
         digest = hashlib.sha256()
         for name, item in _items(path):
             kind = "link" if item.is_symlink() else "x" if item.stat().st_mode & stat.S_IXUSR else "-"
-            content = os.readlink(item) if item.is_symlink() else _sha256(item)
+            content = os.readlink(item) if item.is_symlink() else file_digest(item)
             digest.update(f"{kind}\0{name}\0{content}\n".encode("utf-8", "surrogateescape"))
     except OSError as error:
         raise InputError(
@@ -70,14 +70,6 @@ def _raise(error: OSError) -> None:
 
 def _is_left(name: str) -> bool:
     return name in _LEFT or name.endswith(_LEFT_ENDS)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def copied(folder: Path, target: Path) -> None:

@@ -344,18 +344,6 @@ class LinkedByteCode(Protocol):
         ...
 
 
-class ByteCode(LinkedByteCode, Protocol):
-    """Byte code of packages, made once and off the critical path."""
-
-    def begin(self, prefix: Path, packages: Iterable[AnyPackage], env_id: EnvID | None = None) -> None:
-        """Let what *prefix* lacks be made in the background; return at once, for nothing where it lacks nothing."""
-        ...
-
-    def begin_tree(self, folder: Path, python: Path) -> None:
-        """Let the sources below *folder*, which nobody edits, be compiled in the background for *python*."""
-        ...
-
-
 class ByteCodeArchives(Protocol):
     """Byte code of packages as files of their own, which travel with the packages; may be asked by several threads."""
 
