@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from .events import Reporter
-from .identity import EnvID
 from .options import PypiOptions
 from .origin import Link, Origin
 from .package import AnyPackage, CondaPackage, Interpreter, PypiPackage
