@@ -195,17 +195,11 @@ def interpreter(version: str = "3.11.9", *, installed: bool = False) -> Interpre
 
 
 class NoByteCode:
-    """Neither knows nor makes byte code."""
+    """Knows no byte code."""
 
     def link(self, stage: Path, packages: object) -> int:
         """Put nothing."""
         return 0
-
-    def begin(self, prefix: Path, packages: object, env_id: object = None) -> None:
-        """Start nothing."""
-
-    def begin_tree(self, folder: Path, python: Path) -> None:
-        """Start nothing."""
 
 
 @dataclass

@@ -17,7 +17,7 @@ from metaflow_extensions.netflix_ext.adapters import compile_sources
 from metaflow_extensions.netflix_ext.adapters.bytecode import ByteCodeCache
 from metaflow_extensions.netflix_ext.adapters.compile_sources import STATE, Cache, Package
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
-from metaflow_extensions.netflix_ext.engine.ports import ByteCode
+from metaflow_extensions.netflix_ext.engine.ports import LinkedByteCode
 from tests.fakes import NoByteCode
 
 TAG = str(sys.implementation.cache_tag)
@@ -90,7 +90,7 @@ def awaited(path: Path, seconds: float = 10.0) -> bool:
 
 def test_it_is_the_port() -> None:
     """The cache and its null object both stand where the engine wants byte code."""
-    parts: list[ByteCode] = [ByteCodeCache(Path("/nowhere")), NoByteCode()]
+    parts: list[LinkedByteCode] = [ByteCodeCache(Path("/nowhere")), NoByteCode()]
 
     assert [0, 0] == [part.link(Path("/nowhere"), [wheel()]) for part in parts]
 
