@@ -74,9 +74,12 @@ class FakeCondaSolver:
 
     index: Mapping[str, CondaPackage] = field(default_factory=lambda: {"python": PYTHON})
     asked: list[CondaRequest] = field(default_factory=list)
+    error: Exception | None = None
 
     def solve(self, request: CondaRequest) -> tuple[CondaPackage, ...]:
         self.asked.append(request)
+        if self.error is not None:
+            raise self.error
         missing = [item.name for item in request.requirements if item.name not in self.index]
         if missing:
             raise ResolveError(f"nothing provides {', '.join(missing)}", "ask for something else")

@@ -368,7 +368,7 @@ def test_a_conflict_says_what_is_there_already(stderr: str) -> None:
     """Of the distributions that are there only those in the explanation are named."""
     error = explained(stderr, request("q>=2", provided=(("q", "1.5"), ("r", "3"))))
     assert isinstance(error, ResolveError)
-    assert error.message.startswith("for linux-64 (glibc 2.28), Python 3.11.7: Because only")
+    assert error.message.startswith("with Python 3.11.7 and glibc 2.28: Because only")
     assert error.message.endswith(f"{THERE}: q 1.5.")
 
 

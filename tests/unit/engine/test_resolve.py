@@ -101,6 +101,19 @@ def test_errors_of_the_index_keep_their_class() -> None:
         resolve({asked: "step s"}, resolver(FakeCondaSolver(INDEX), pypi), Reporter())
 
 
+@pytest.mark.parametrize(("kind", "told"), [("pypi", True), ("conda", False)])
+def test_who_needs_only_python_of_a_channel_is_told_of_the_other_way(kind: str, told: bool) -> None:
+    """Without a channel in reach, PyPI packages alone can do with uv's Python."""
+    asked = request(kind, packages={"a": "1"})
+    conda = FakeCondaSolver(INDEX, error=SourceError("gone", "try later"))
+
+    with pytest.raises(SourceError) as caught:
+        resolve({asked: "step s"}, resolver(conda, FakePypiSolver()), Reporter())
+
+    assert caught.value.hint.startswith("try later")
+    assert ("METAFLOW_CONDA_PYPI_PYTHON=uv" in caught.value.hint) == told
+
+
 def test_an_answer_without_python_is_refused() -> None:
     """Channels that give no Python cannot run a step."""
     asked = request()

@@ -92,9 +92,12 @@ class Asked:
 
 def target_of(request: PypiRequest) -> str:
     """Return the target in words: ``linux-64 (glibc 2.28), Python 3.11.7``."""
+    return f"{request.arch} ({_floor(request)}), Python {request.python}"
+
+
+def _floor(request: PypiRequest) -> str:
     name = "__osx" if request.arch.startswith("osx") else "__glibc"
-    floor = f"{'macOS' if name == '__osx' else 'glibc'} {version_of(request.virtual, name)}"
-    return f"{request.arch} ({floor}), Python {request.python}"
+    return f"{'macOS' if name == '__osx' else 'glibc'} {version_of(request.virtual, name)}"
 
 
 def misfit(name: str, files: str, request: PypiRequest) -> ResolveError:
@@ -128,7 +131,9 @@ def translated(complaint: Complaint, asked: Asked) -> ExtensionError:
     if absent:
         return absent
     told = (hint.partition(" By default, uv will only")[0] for hint in complaint.hints if "--no-build" not in hint)
-    message = "\n".join([f"for {target_of(asked.request)}: {text}", *map(redact, told), *_there(text, asked)])
+    # Who reads it is told the platform already: `engine.resolve`.
+    target = f"with Python {asked.request.python} and {_floor(asked.request)}"
+    message = "\n".join([f"{target}: {text}", *map(redact, told), *_there(text, asked)])
     later = any(_LATER in hint for hint in complaint.hints)
     return ResolveError(message, _LATER_ADVICE if later else _advice(text, unbuilt, asked))
 

@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion
 
 from .build import Builder, Builds
-from .errors import ExtensionError, InputError, ResolveError, unwritable
+from .errors import ExtensionError, InputError, ResolveError, SourceError, unwritable
 from .events import Reporter
 from .options import PypiOptions
 from .package import CondaPackage, Interpreter, PypiPackage, is_free_threaded
@@ -21,7 +21,7 @@ from .ports import CondaRequest, CondaSolver, MixedSolver, PypiRequest, PypiSolv
 from .request import Request
 from .requirement import FREE_THREADED, CondaRequirement, python_requirement
 from .resolved import ResolvedEnvironment
-from .spec import PYPI_ONLY, UV_MANAGED
+from .spec import PYPI_ONLY, UV_MANAGED, EnvSpec
 
 _WORKERS = 8
 
@@ -222,13 +222,23 @@ def _conda(request: Request, virtual: tuple[VirtualPackage, ...], resolver: Reso
     if extension is None:
         if spec.conda_only:
             _check_conda_only(replace(question, requirements=spec.conda_only), resolver)
-        return resolver.conda.solve(question)
+        return _solved(question, spec, resolver)
     pinned = {package.name: package for package in extension.base.conda}
     if not extension.conda:
         return extension.base.conda
     kept = tuple(CondaRequirement(name) for name in pinned)
     found = resolver.conda.solve(replace(question, requirements=(*kept, *extension.conda), pinned=extension.base.conda))
     return tuple(pinned.get(package.name, package) for package in found)
+
+
+def _solved(question: CondaRequest, spec: EnvSpec, resolver: Resolver) -> tuple[CondaPackage, ...]:
+    try:
+        return resolver.conda.solve(question)
+    except SourceError as error:
+        if spec.kind != PYPI_ONLY or spec.conda_only:
+            raise
+        remedy = "Python alone is taken from there, and METAFLOW_CONDA_PYPI_PYTHON=uv takes it from uv"
+        raise SourceError(error.message, f"{error.hint}; {remedy}") from error
 
 
 def _question(request: Request, virtual: tuple[VirtualPackage, ...]) -> CondaRequest:

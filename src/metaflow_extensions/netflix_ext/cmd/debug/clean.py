@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command()
+@click.command(short_help="Remove the kernels of opened tasks.")
 @click.argument("names", metavar="[KERNELS]...", nargs=-1)
 @click.option("--dry-run", is_flag=True, help="Only tell which there are.")
 @shared_options()

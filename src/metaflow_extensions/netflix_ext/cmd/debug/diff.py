@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command()
+@click.command(short_help="Compare two past tasks.")
 @click.argument("first")
 @click.argument("second")
 @click.option("--code", "with_code", is_flag=True, help="Show the lines that differ in the code.")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command()
+@click.command(short_help="Open a past task again.")
 @click.argument("pathspec")
 @click.option("--metaflow-root-dir", "folder", metavar="DIR", required=True, help="Put everything there; made anew.")
 @click.option("--index", metavar="N", help="Of a foreach: which of its tasks; of nested ones, as 1,0.")

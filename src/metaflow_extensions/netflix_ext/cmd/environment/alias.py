@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command()
+@click.command(short_help="Give an environment another name.")
 @click.argument("name")
 @click.argument("alias")
 @click.option(

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command()
+@click.command(short_help="Show every setting, and where it was set.")
 @shared_options()
 @click.pass_context
 def command(ctx: Any, **options: Any) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 
-@click.command()
+@click.command(short_help="Create an environment on this machine.")
 @click.argument("env_name", metavar="NAME")
 @click.option("--name", metavar="NAME", default="", help="What it is called on this machine; also the kernel.")
 @click.option(

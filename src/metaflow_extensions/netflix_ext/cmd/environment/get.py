@@ -12,7 +12,7 @@ from ...host.inventory import Inventory
 from .session import Answer, Session, shared_options
 
 
-@click.command()
+@click.command(short_help="Fetch an environment from the store.")
 @click.argument("name")
 @click.option("--default/--no-default", default=True, help="Let flows with the same requirements take it from now on.")
 @click.option("--arch", metavar="ARCH", help="The platform. Default: this machine's.")

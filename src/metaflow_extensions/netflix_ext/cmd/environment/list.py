@@ -12,7 +12,7 @@ from ...host.inventory import Inventory
 from .session import Answer, Session, shared_options
 
 
-@click.command("list")
+@click.command("list", short_help="List the environments that are known.")
 @click.option("--arch", metavar="ARCH", multiple=True, help="Only of that platform; may be repeated. Default: all.")
 @click.option("--alias", metavar="TEXT", default="", help="Only those that have a name with TEXT in it.")
 @click.option("--created", is_flag=True, help="Only those that are created on this machine.")

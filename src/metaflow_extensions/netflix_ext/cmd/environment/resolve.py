@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _FILE = click.Path(exists=True, dir_okay=False)
 
 
-@click.command()
+@click.command(short_help="Resolve an environment.")
 @click.option("-r", "--requirement", metavar="FILE", type=_FILE, help="A requirements.txt.")
 @click.option("-f", "--file", metavar="FILE", type=_FILE, help="An environment.yml.")
 @click.option("-p", "--pyproject", metavar="FILE", type=_FILE, help="A pyproject.toml.")

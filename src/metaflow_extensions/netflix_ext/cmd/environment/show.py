@@ -27,7 +27,7 @@ class _Shown:
     error: ExtensionError | None = None
 
 
-@click.command()
+@click.command(short_help="Show environments: packages, provenance, places.")
 @click.argument("names", metavar="NAMES...", nargs=-1, required=True)
 @click.option("--arch", metavar="ARCH", multiple=True, help="The platform; may be repeated. Default: this machine's.")
 @click.option("--pathspec", is_flag=True, help="The names are steps or tasks of past runs: Flow/Run/Step[/Task].")
