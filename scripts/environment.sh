@@ -16,6 +16,6 @@ unset PIP_TARGET PIP_PREFIX PIP_ROOT
 if [ ! -e "$bin/../.installed" ] || [ pyproject.toml -nt "$bin/../.installed" ]; then
     echo "Installing into $VENV with $found ..." >&2
     "$found" -m venv "$VENV"
-    "$bin/python" -m pip install -q --disable-pip-version-check -e '.[test,dev]'
+    "$bin/python" -m pip install -q --disable-pip-version-check -e '.[test,dev,docs]'
     touch "$bin/../.installed"
 fi
