@@ -135,7 +135,7 @@ def pairs(
 
 
 def save(figures: Sequence[Figure], label: str) -> Path:
-    """Write the figures with machine and versions to a dated file, and print them as a table."""
+    """Write the figures with machine and versions to a dated file."""
     document = {
         "label": label,
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
@@ -148,7 +148,11 @@ def save(figures: Sequence[Figure], label: str) -> Path:
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{time.strftime('%Y-%m-%d')}-{label}.json"
     path.write_text(json.dumps(document, indent=1) + "\n")
-    for figure in figures:
-        kept = "kept" if figure.value <= figure.budget else "NOT kept"
-        print(f"{figure.name:62} {figure.value:8.2f} {figure.unit:2}  budget {figure.budget:g} {figure.unit} {kept}")
     return path
+
+
+def show(figure: Figure) -> None:
+    """Print a figure as a line of the table."""
+    kept = "kept" if figure.value <= figure.budget else "NOT kept"
+    line = f"{figure.name:62} {figure.value:8.2f} {figure.unit:2}  budget {figure.budget:g} {figure.unit} {kept}"
+    print(line, flush=True)

@@ -14,7 +14,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
 from benchmarks import commands, containers, debugging, engine, flows, resolvers, startup, stores, wheels
-from benchmarks.bench import Figure, Place, save
+from benchmarks.bench import Figure, Place, save, show
 from tests.channel import ensure, serve
 
 Scenario = Callable[[Place, int], Iterator[Figure]]
@@ -60,12 +60,13 @@ def main() -> int:
     asked = parser.parse_args()
     found: list[Figure] = []
     with place() as here:
-        if asked.dont_write_bytecode:
-            here.extra = {"PYTHONDONTWRITEBYTECODE": "1"}
         for name in asked.scenarios or SCENARIOS:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
-            found.extend(SCENARIOS[name](here, asked.repetitions))
-    save(found, asked.label)
+            here.extra = {"PYTHONDONTWRITEBYTECODE": "1"} if asked.dont_write_bytecode else {}
+            for figure in SCENARIOS[name](here, asked.repetitions):
+                show(figure)
+                found.append(figure)
+            save(found, asked.label)
     return 0 if all(figure.value <= figure.budget for figure in found) else 1
 
 

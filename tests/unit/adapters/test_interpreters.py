@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,14 +25,14 @@ def entry(version: str, *, path: str = "", **facts: object) -> dict[str, object]
     return {"key": key, "version": version, "path": path or None, "url": url, "variant": "default", **values, **facts}
 
 
-def pythons(tmp_path: Path, *entries: dict[str, object], text: str = "") -> UvPythons:
+def pythons(tmp_path: Path, *entries: dict[str, object], text: str = "", own: str | None = None) -> UvPythons:
     """Return what asks a program that lists *entries* as uv does."""
     program = tmp_path / "uv"
     (tmp_path / "listed").write_text(text or json.dumps(entries))
     program.write_text(f"#!/bin/sh\ncat {tmp_path / 'listed'}\n")
     program.chmod(0o755)
     archives = KeptArchives(tmp_path / "files", (), HttpFetcher())
-    return UvPythons("linux-64", archives, MemoryStore(), program=str(program))
+    return UvPythons("linux-64", archives, MemoryStore(), program=str(program), own=own)
 
 
 def test_the_newest_that_is_installed_is_taken(tmp_path: Path) -> None:
@@ -52,6 +53,29 @@ def test_the_newest_that_is_installed_is_taken(tmp_path: Path) -> None:
     assert found.url == Path(sys.executable).resolve().as_uri()
     assert found.installed
     assert len(found.sha256) == 64
+
+
+def test_the_one_that_runs_is_taken_where_it_fits(tmp_path: Path) -> None:
+    """Nobody asks uv then, which runs every Python there is; and only for this platform, and not for a build."""
+    newer = entry("3.11.99", url=(tmp_path / "build").as_uri())
+    (tmp_path / "build").write_bytes(b"a build")
+    listed = pythons(tmp_path, newer, own="3.11.7")
+    found = listed.picked("3.11.*", "linux-64", managed=False)
+    assert (found.version, found.filename) == ("3.11.7", "cpython-3.11.7-linux-x86_64-gnu")
+    assert (found.url, found.installed) == (Path(sys.executable).resolve().as_uri(), True)
+    assert listed.picked(">3.11.7", "linux-64", managed=False).version == "3.11.99"
+    assert listed.picked("3.11.*", "linux-64", managed=True).version == "3.11.99"
+
+
+def test_uv_is_asked_once(tmp_path: Path) -> None:
+    """However many environments, and threads, want a Python."""
+    listed = pythons(tmp_path, entry("3.11.7", path=sys.executable))
+    program = tmp_path / "uv"
+    program.write_text(program.read_text() + f"echo asked >> {tmp_path / 'asked'}\n")
+    with ThreadPoolExecutor(4) as pool:
+        found = set(pool.map(lambda _: listed.picked("3.11.*", "linux-64", managed=False), range(4)))
+    assert len(found) == 1
+    assert (tmp_path / "asked").read_text() == "asked\n"
 
 
 def test_builds_are_hashed_once(tmp_path: Path) -> None:

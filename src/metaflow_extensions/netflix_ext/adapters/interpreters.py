@@ -8,9 +8,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import platform
 import secrets
 import shutil
+import sys
+import sysconfig
 import tempfile
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -42,25 +46,44 @@ _MADE_AT = b"/install"
 _BASE = "import json, os, sys; print(json.dumps(os.path.realpath(getattr(sys, '_base_executable', sys.executable))))"
 
 
+def own_version() -> str | None:
+    """Return the version of the Python that runs this; None where it is no release of CPython, of the usual kind."""
+    usual = sys.implementation.name == "cpython" and not sysconfig.get_config_var("Py_GIL_DISABLED")
+    return platform.python_version() if usual and sys.version_info.releaselevel == "final" else None
+
+
 class UvPythons:
-    """Finds interpreters by ``uv python list``.
+    """Finds interpreters: the one that runs this, and those that ``uv python list`` knows. Threads may share it.
 
     Args:
         arch: the platform of this machine.
         archives: what fetches builds, to learn their hashes.
         store: the local one, which remembers them.
         program: the path of uv; else the one of the package ``uv``.
+        own: the version of the Python that runs this, to be taken where it fits; None: it does not count.
     """
 
-    def __init__(self, arch: str, archives: KeptArchives, store: Store, *, program: str | None = None) -> None:
+    def __init__(
+        self,
+        arch: str,
+        archives: KeptArchives,
+        store: Store,
+        *,
+        program: str | None = None,
+        own: str | None = own_version(),
+    ) -> None:
         self._arch = arch
         self._archives = archives
         self._store = store
         self._program = program
+        self._own = own
+        self._lists: dict[str, list[dict[str, Any]]] = {}
+        self._lock = threading.Lock()
 
     def picked(self, constraint: str, arch: str, *, managed: bool) -> Interpreter:
-        """Return the newest CPython that meets *constraint* for *arch*: where not *managed*, an installed one first.
+        """Return a CPython that meets *constraint* for *arch*.
 
+        Where not *managed* that is the one that runs this, or the newest that is installed; else uv's newest build.
         Raises ResolveError where there is none, SourceError where a build cannot be fetched, ToolError.
         """
         if constraint.endswith(FREE_THREADED):
@@ -68,11 +91,14 @@ class UvPythons:
                 f"Python {constraint} without a global lock is taken from a channel alone",
                 "set METAFLOW_CONDA_PYPI_PYTHON=conda",
             )
+        if not managed and arch == self._arch and self._own and python_fits(self._own, constraint):
+            return _installed(self._own, sys.executable, "-".join(["cpython", self._own, *_TARGETS[arch]]))
         known = [item for item in self._listed(arch) if python_fits(item["version"], constraint)]
         installed = [item for item in known if item["path"] and not managed and arch == self._arch]
         builds = [item for item in known if item["url"] and os.environ.get("UV_PYTHON_DOWNLOADS") != "never"]
         if installed:
-            return _installed(_newest(installed))
+            found = _newest(installed)
+            return _installed(found["version"], found["path"], found["key"])
         if builds:
             return self._build(_newest(builds))
         only = "" if not managed and arch == self._arch else " that it manages"
@@ -83,6 +109,12 @@ class UvPythons:
         )
 
     def _listed(self, arch: str) -> list[dict[str, Any]]:
+        with self._lock:  # uv runs every Python on PATH, which takes seconds where those are shims
+            if arch not in self._lists:
+                self._lists[arch] = self._list(arch)
+            return self._lists[arch]
+
+    def _list(self, arch: str) -> list[dict[str, Any]]:
         arguments = ["python", "list", "--all-versions", "--output-format", "json"]
         if arch != self._arch:
             arguments += ["--all-platforms", "--all-arches", "--only-downloads"]
@@ -129,16 +161,14 @@ def _newest(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return next(item for item in items if Version(item["version"]) == best)
 
 
-def _installed(item: dict[str, Any]) -> Interpreter:
-    done = run([item["path"], "-I", "-c", _BASE])
+def _installed(version: str, path: str, name: str) -> Interpreter:
+    done = run([path, "-I", "-c", _BASE])
     try:
         executable = Path(json.loads(done.stdout))
         sha256 = trees.state(executable)
     except (ValueError, TypeError):
-        raise ToolError(f"'{item['path']}' does not run: {done.stderr.strip()}", "repair or remove it") from None
-    return Interpreter(
-        name="python", version=item["version"], filename=item["key"], url=executable.as_uri(), sha256=sha256
-    )
+        raise ToolError(f"'{path}' does not run: {done.stderr.strip()}", "repair or remove it") from None
+    return Interpreter(name="python", version=version, filename=name, url=executable.as_uri(), sha256=sha256)
 
 
 class UvPythonInstaller:
