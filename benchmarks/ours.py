@@ -38,12 +38,14 @@ def do_resolve(folder: Path) -> None:
 
 
 def do_wheels(folder: Path) -> None:
-    """Resolve as many environments of PyPI packages alone as the last argument says."""
+    """Resolve as many environments of PyPI packages alone as the last argument says, and print the seconds it took."""
     parts = wiring(folder)
     around = surroundings(parts.settings)
     asks = [ask_of("pypi", {"packages": packages}) for packages in wheels(int(sys.argv[3]))]
     requests = {request_for(ask, around, arch=ARCH): str(number) for number, ask in enumerate(asks)}
+    begun = time.perf_counter()
     resolve(requests, parts.resolver, Reporter())
+    print(f"RESOLVED {time.perf_counter() - begun:.4f}")
 
 
 def do_create(folder: Path) -> None:

@@ -16,6 +16,7 @@ import sysconfig
 import tempfile
 import threading
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -92,13 +93,13 @@ class UvPythons:
                 "set METAFLOW_CONDA_PYPI_PYTHON=conda",
             )
         if not managed and arch == self._arch and self._own and python_fits(self._own, constraint):
-            return _installed(self._own, sys.executable, "-".join(["cpython", self._own, *_TARGETS[arch]]))
+            return self._running
         known = [item for item in self._listed(arch) if python_fits(item["version"], constraint)]
         installed = [item for item in known if item["path"] and not managed and arch == self._arch]
         builds = [item for item in known if item["url"] and os.environ.get("UV_PYTHON_DOWNLOADS") != "never"]
         if installed:
             found = _newest(installed)
-            return _installed(found["version"], found["path"], found["key"])
+            return _installed(found["version"], _base(found["path"]), found["key"])
         if builds:
             return self._build(_newest(builds))
         only = "" if not managed and arch == self._arch else " that it manages"
@@ -107,6 +108,11 @@ class UvPythons:
             "ask for another version of Python (`uv python list` shows them), or take it from a channel: "
             "METAFLOW_CONDA_PYPI_PYTHON=conda",
         )
+
+    @cached_property
+    def _running(self) -> Interpreter:
+        name = "-".join(["cpython", str(self._own), *_TARGETS[self._arch]])
+        return _installed(str(self._own), Path(getattr(sys, "_base_executable", sys.executable)).resolve(), name)
 
     def _listed(self, arch: str) -> list[dict[str, Any]]:
         with self._lock:  # uv runs every Python on PATH, which takes seconds where those are shims
@@ -161,13 +167,17 @@ def _newest(items: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return next(item for item in items if Version(item["version"]) == best)
 
 
-def _installed(version: str, path: str, name: str) -> Interpreter:
+def _base(path: str) -> Path:
+    """Return the executable of the Python that *path* runs, which may be a script or of a virtual environment."""
     done = run([path, "-I", "-c", _BASE])
     try:
-        executable = Path(json.loads(done.stdout))
-        sha256 = trees.state(executable)
+        return Path(json.loads(done.stdout))
     except (ValueError, TypeError):
         raise ToolError(f"'{path}' does not run: {done.stderr.strip()}", "repair or remove it") from None
+
+
+def _installed(version: str, executable: Path, name: str) -> Interpreter:
+    sha256 = trees.state(executable)
     return Interpreter(name="python", version=version, filename=name, url=executable.as_uri(), sha256=sha256)
 
 

@@ -44,6 +44,9 @@ def find_uv() -> str:
         return _find_uv()
 
 
+_ASKING = threading.Lock()
+
+
 @cache
 def _find_uv() -> str:
     hint = "reinstall the extension's dependencies: pip install --force-reinstall uv"
@@ -57,9 +60,14 @@ def _find_uv() -> str:
         raise ToolError(f"the package uv is installed but its program is missing: {error}", hint) from error
 
 
-@cache
 def uv_version(program: str) -> str:
-    """Return the version of *program*."""
+    """Return the version of *program*, which is asked once, however many threads want to know."""
+    with _ASKING:
+        return _uv_version(program)
+
+
+@cache
+def _uv_version(program: str) -> str:
     words = run_uv(program, ["--version"]).stdout.split()
     return words[1] if len(words) > 1 else "unknown"
 
