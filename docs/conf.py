@@ -21,20 +21,28 @@ _TITLED = re.compile(r'^```(\w+) title="([^"]+)"$', re.M)
 _PAGE = re.compile(r"\]\(([\w./-]+)\.md\)")
 
 
-def add_directives(_: Sphinx, page: str, text: list[str]) -> None:
-    """Give a page what Sphinx wants to be told: names above files, and from where each page is reached."""
+def add_directives(app: Sphinx, page: str, text: list[str]) -> None:
+    """Give a page what Sphinx wants to be told: names above files, and from where each page is reached.
+
+    Pages in a folder that is named as a page are below that page, all others below the heading that lists them.
+    """
     text[0] = _TITLED.sub(r"```{code-block} \1\n:caption: \2", text[0])
+    folders = {name.rpartition("/")[0] for name in app.env.found_docs}
+    if page in folders:
+        text[0] += contents("", [f"{page.rpartition('/')[2]}/*"])
     if page == "index":
         for part in text[0].split("\n## ")[1:]:
             heading, _, lines = part.partition("\n")
-            text[0] += contents(heading, _PAGE.findall(lines))
+            listed = _PAGE.findall(lines)
+            text[0] += contents(heading, [name for name in listed if name.rpartition("/")[0] not in app.env.found_docs])
     if page == "decisions/index":
-        text[0] += contents("All of them", ["0*"])
+        text[0] += contents("", ["0*"])
 
 
 def contents(caption: str, pages: list[str]) -> str:
     """Return the directive that lists *pages*, which may be patterns, in the navigation under *caption*."""
-    return "\n".join(["", "", "```{toctree}", f":caption: {caption}", ":hidden:", ":glob:", "", *pages, "```", ""])
+    options = [f":caption: {caption}"] if caption else []
+    return "\n".join(["", "", "```{toctree}", *options, ":hidden:", ":glob:", "", *pages, "```", ""])
 
 
 def setup(app: Sphinx) -> None:
