@@ -127,7 +127,7 @@ def importing(place: Place, repetitions: int) -> Iterator[Figure]:
 
 def _bare_question(given: Deployment) -> dict[str, Any]:
     """Return what `bare_container` copies and links: the tools, and the packages of each environment of the flow."""
-    (path,) = given.project.catalog.glob("code/*/conda_v2.cnd")
+    path = max(given.project.catalog.glob("code/*/conda_v2.cnd"), key=lambda found: found.stat().st_mtime_ns)
     told = json.loads(path.read_text())
     root = given.project.variables["METAFLOW_DATASTORE_SYSROOT_S3"].removeprefix("s3://") + "/conda_env/"
     bucket, _, prefix = root.partition("/")
