@@ -10,14 +10,20 @@ from typing import Any
 
 from ..engine.condarc import KEYS, Found
 from ..engine.index_settings import IndexSettings
+from ..engine.platform import VirtualPackage
 from ..engine.request import DEFAULT_INDEX
 from ..engine.secret import redact
 from . import compat, outside
-from .settings import NAMES, SYSROOTS, Settings, heeds_others
+from .settings import CHOICES, NAMES, SYSROOTS, Settings, heeds_others
 
 # What conda's files and variables have to say of our own settings.
 _SHARED = {"CONDA_CHANNELS": "channels", "CONDA_CHANNEL_ALIAS": "channel_alias", "CONDA_ENVS_ROOT": "envs_dirs"}
 _HIDDEN = ("CONDA_SRCS_AUTH_INFO",)
+# conda's variables that say what the machine has, where ours do not.
+_OVERRIDES = {
+    "CONDA_SYS_DEFAULT_PACKAGES": ("CONDA_OVERRIDE_GLIBC", "CONDA_OVERRIDE_CUDA", "CONDA_OVERRIDE_OSX"),
+    "CONDA_SYS_DEFAULT_GPU_PACKAGES": ("CONDA_OVERRIDE_CUDA",),
+}
 _DEFAULT = "default"
 _EFFECTIVE: Mapping[str, Callable[[Settings], Any]] = {
     "CONDA_CHANNELS": lambda settings: settings.channels,
@@ -29,12 +35,15 @@ _EFFECTIVE: Mapping[str, Callable[[Settings], Any]] = {
     "CONDA_GSROOT": lambda settings: settings.roots.get("gs"),
     "CONDA_PACKAGES_DIRNAME": lambda settings: settings.folders["packages"],
     "CONDA_ENVS_DIRNAME": lambda settings: settings.folders["envs"],
-    "CONDA_DEPENDENCY_RESOLVER": lambda settings: settings.resolver,
-    "CONDA_INSTALLER": lambda settings: settings.conda_installer,
     "CONDA_LOCAL_PATH": lambda settings: settings.distribution,
     "CONDA_DEFAULT_PYPI_SOURCE": lambda settings: settings.index if settings.index != DEFAULT_INDEX else None,
-    "CONDA_PREFERRED_FORMAT": lambda settings: settings.preferred_format or "none",
+    "CONDA_SYS_DEFAULT_PACKAGES": lambda settings: _versions(settings.virtual),
+    "CONDA_SYS_DEFAULT_GPU_PACKAGES": lambda settings: _versions(settings.gpu_virtual),
     "CONDA_REMOTE_COMMANDS": lambda settings: settings.remote_commands,
+    "CONDA_USE_REMOTE_LATEST": lambda settings: (
+        ":any:" if settings.trust.users is None else settings.trust.users or ":none:"
+    ),
+    "CONDA_BUILD_TIMEOUT": lambda settings: f"{settings.build_seconds:g}",
 }
 _CONDA: Mapping[str, Callable[[Settings], Any]] = {
     "channel_priority": lambda settings: settings.channel_settings.priority,
@@ -104,9 +113,15 @@ def _ours(name: str, values: Mapping[str, Any], environ: Mapping[str, str], know
     elif shared is not None:
         source = shared.source
     else:
-        source = _DEFAULT
-    effective = _EFFECTIVE[name](settings) if name in _EFFECTIVE else values.get(name)
+        overrides = [f"the variable {word}" for word in _OVERRIDES.get(name, ()) if environ.get(word)]
+        source = " and ".join(overrides) or _DEFAULT
+    plain = values.get(name) or CHOICES.get(name, (None,))[0]
+    effective = _EFFECTIVE[name](settings) if name in _EFFECTIVE else plain
     return Row(name=variable, value="(set)" if name in _HIDDEN and effective else _text(effective), source=source)
+
+
+def _versions(virtual: Mapping[str, tuple[VirtualPackage, ...]]) -> dict[str, str]:
+    return {arch: " ".join(f"{item.name}={item.version}" for item in items) for arch, items in virtual.items()}
 
 
 def _text(value: Any) -> str:

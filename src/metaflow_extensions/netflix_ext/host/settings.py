@@ -72,6 +72,17 @@ _SYSTEM = {"__glibc": "CONDA_OVERRIDE_GLIBC", "__cuda": "CONDA_OVERRIDE_CUDA", "
 _GPU = "12.4"
 # The executables that resolve conda packages in the place of py-rattler.
 PROGRAMS = ("micromamba", "mamba", "conda")
+# What a setting that is a choice may be, the default first.
+CHOICES = {
+    "CONDA_CHANNEL_SETTINGS": ("all", "none"),
+    "CONDA_INDEX_SETTINGS": ("all", "none"),
+    "CONDA_PREFERRED_FORMAT": ("none", *FORMATS),
+    "CONDA_DEPENDENCY_RESOLVER": ("rattler", *PROGRAMS),
+    "CONDA_INSTALLER": ("rattler", "micromamba", "conda"),
+    "CONDA_PYPI_DEPENDENCY_RESOLVER": ("uv", "pip", "none"),
+    "CONDA_MIXED_DEPENDENCY_RESOLVER": ("default", "conda-lock", "none"),
+    "CONDA_PYPI_PYTHON": ("conda", UV, UV_MANAGED),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,24 +152,24 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | 
         or outside.writable(outside.said(known, "envs_dirs") or ())
         or Path(platformdirs.user_cache_dir("metaflow-netflixext")) / "envs",
         index=strip_credentials(index) if index else DEFAULT_INDEX,
-        index_settings=_choice("CONDA_INDEX_SETTINGS", values, ("all", "none")) != "none",
+        index_settings=_choice("CONDA_INDEX_SETTINGS", values) != "none",
         torch_backend=_backend("CONDA_TORCH_BACKEND", values),
         preferred_format=_format("CONDA_PREFERRED_FORMAT", values),
         installer=_key(
             "CONDA_REMOTE_INSTALLER", values, "the name of a file in the store, such as 'micromamba-{arch}'"
         ),
         installer_folder=_key("CONDA_REMOTE_INSTALLER_DIRNAME", values, "the name of a folder in the store"),
-        resolver=_choice("CONDA_DEPENDENCY_RESOLVER", values, ("rattler", *PROGRAMS)),
-        conda_installer=_choice("CONDA_INSTALLER", values, ("rattler", "micromamba", "conda")),
+        resolver=_choice("CONDA_DEPENDENCY_RESOLVER", values),
+        conda_installer=_choice("CONDA_INSTALLER", values),
         distribution=_folder("CONDA_LOCAL_PATH", values),
         distribution_key=_distribution(values),
-        pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values, ("uv", "pip", "none")),
-        mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values, ("default", "conda-lock", "none")),
+        pypi=_choice("CONDA_PYPI_DEPENDENCY_RESOLVER", values),
+        mixed=_choice("CONDA_MIXED_DEPENDENCY_RESOLVER", values),
         virtual=_virtual("CONDA_SYS_DEFAULT_PACKAGES", values, environ),
         gpu_virtual=_virtual("CONDA_SYS_DEFAULT_GPU_PACKAGES", values, {}) or _default_gpu(environ),
         remote_commands=_list("CONDA_REMOTE_COMMANDS", values) or ("batch", "kubernetes"),
         trust=_trust("CONDA_USE_REMOTE_LATEST", values),
-        interpreter=_choice("CONDA_PYPI_PYTHON", values, ("conda", UV, UV_MANAGED)).removeprefix("conda"),
+        interpreter=_choice("CONDA_PYPI_PYTHON", values).removeprefix("conda"),
         build_seconds=_seconds("CONDA_BUILD_TIMEOUT", values, 3600.0),
         secrets={**by_host, **{strip_credentials(url): url for url in urls}},
     )
@@ -166,7 +177,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | 
 
 def heeds_others(values: Mapping[str, Any]) -> bool:
     """Tell whether the settings of conda, mamba and rattler count, too."""
-    return _choice("CONDA_CHANNEL_SETTINGS", values, ("all", "none")) == "all"
+    return _choice("CONDA_CHANNEL_SETTINGS", values) == "all"
 
 
 def check_envs_root(root: Path, folder: Path) -> None:
@@ -196,7 +207,8 @@ def _text(name: str, values: Mapping[str, Any]) -> str:
     return "" if value is None else value.strip() if isinstance(value, str) else json.dumps(value)
 
 
-def _choice(name: str, values: Mapping[str, Any], choices: tuple[str, ...]) -> str:
+def _choice(name: str, values: Mapping[str, Any]) -> str:
+    choices = CHOICES[name]
     value = _text(name, values) or choices[0]
     if value not in choices:
         raise _bad(name, value, " or ".join(f"'{choice}'" for choice in choices))
@@ -265,7 +277,7 @@ def _folders(values: Mapping[str, Any]) -> Mapping[str, str]:
 
 
 def _format(name: str, values: Mapping[str, Any]) -> str:
-    found = _choice(name, values, ("none", *FORMATS))
+    found = _choice(name, values)
     return "" if found == "none" else found
 
 
