@@ -53,6 +53,20 @@ def test_channels_are_those_of_condarc(theirs: Project, own: Server, tmp_path: P
     assert document["spec"]["channels"] == [name]  # type: ignore[index]
 
 
+def test_a_name_lies_at_the_alias(theirs: Project, own: Server) -> None:
+    """Our alias says where a channel of a bare name is; the spec holds the name."""
+    base, _, name = own.channel.rpartition("/")
+    theirs.write("environment.yml", "dependencies:\n- python=3.11\n- click\n")
+    variables = {"METAFLOW_CONDA_CHANNELS": name, "METAFLOW_CONDA_CHANNEL_ALIAS": base}
+
+    done = theirs.metaflow("environment", "resolve", "-f", "environment.yml", variables=variables)
+
+    assert done.returncode == 0, done.output
+    (document,) = documents(theirs)
+    assert document["spec"]["channels"] == [name]  # type: ignore[index]
+    assert all(package["url"].startswith(f"{own.channel}/") for package in document["conda"])  # type: ignore[attr-defined]
+
+
 @pytest.mark.parametrize("resolver", ["rattler", "micromamba"])
 @pytest.mark.parametrize("installer", ["rattler", "conda"])
 def test_a_mirror_is_read_in_the_place_of_a_channel(

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from metaflow_extensions.netflix_ext.engine.errors import SettingError
-from metaflow_extensions.netflix_ext.engine.renamed import RenamedStore
 from metaflow_extensions.netflix_ext.host.settings import NAMES, read
-from metaflow_extensions.netflix_ext.host.wiring import Wiring, shared_root
+from metaflow_extensions.netflix_ext.host.wiring import shared_root
 
 ROOTS = {"CONDA_LOCALROOT": "/shared", "DATASTORE_SYSROOT_S3": "s3://b/x", "CONDA_GSROOT": "gs://b/y"}
 
@@ -39,14 +37,3 @@ def test_a_root_that_nobody_names_is_an_error() -> None:
     """A cloud without a root is refused."""
     with pytest.raises(SettingError, match="METAFLOW_CONDA_AZUREROOT is not set"):
         shared_root(read({**dict.fromkeys(NAMES), **ROOTS}, {}), "azure")
-
-
-def test_folders_have_the_names_that_were_chosen(tmp_path: Path) -> None:
-    """The shared store alone has other names for its folders."""
-    names = {"CONDA_ENVS_DIRNAME": "resolved", "CONDA_LOCALROOT": str(tmp_path / "shared")}
-    wiring = Wiring(read({**dict.fromkeys(NAMES), **names}, {}), tmp_path / "own", "local")
-
-    assert isinstance(wiring.catalog.shared, RenamedStore)
-    wiring.catalog.shared.put("envs/x", b"1")
-    assert (tmp_path / "shared" / "resolved" / "x").read_bytes() == b"1"
-    assert wiring.catalog.store.get("envs/x") is None
