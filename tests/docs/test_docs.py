@@ -21,7 +21,7 @@ import pytest
 from metaflow import plugins
 
 from metaflow_extensions.netflix_ext.host.settings import NAMES
-from tests.channel import Rule, Server, ensure, serve
+from tests.channel import Rule, Server, ensure, serve, with_token
 from tests.project import Project, project_at
 
 ROOT = Path(__file__).parents[2]
@@ -109,11 +109,13 @@ def served() -> Iterator[Server]:
 
 
 @pytest.fixture(scope="session")
-def closed() -> Iterator[Server]:
-    """The same for those alone who know a password."""
-    with serve(ensure("tests")) as running:
+def closed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """The same for those alone who know a password; the channel for those, too, who have its token."""
+    root = tmp_path_factory.mktemp("closed")
+    with_token(ensure("tests"), root, "secret")
+    with serve(root) as running:
         known = base64.b64encode(b"reader:secret").decode()
-        running.rules.append(Rule("", require_token=known, headers=(("WWW-Authenticate", "Basic"),)))
+        running.rules.append(Rule("^/(?!t/)", require_token=known, headers=(("WWW-Authenticate", "Basic"),)))
         yield running
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,18 +16,6 @@ pytestmark = pytest.mark.slow
 
 NOBODY = "http://127.0.0.1:9"
 PYPI = "[pypi(packages={'itsdangerous': ''})]"
-
-
-def hard_copy(source: Path, target: Path) -> None:
-    """Copy a folder, by hard links where they are possible; replace files in it, never write into them."""
-
-    def link(one: str, other: str) -> None:
-        try:
-            os.link(one, other)
-        except OSError:
-            shutil.copy2(one, other)
-
-    shutil.copytree(source, target, copy_function=link)
 
 
 @pytest.fixture(name="cold")

@@ -17,7 +17,7 @@ from urllib.parse import quote_plus, urlsplit
 import boto3
 import pytest
 
-from tests.channel import Rule, Server, ensure, serve
+from tests.channel import Rule, Server, ensure, serve, with_token
 from tests.project import FLOWS, Project, project_at, somebody, store_python
 from tests.refusal import ONE, check_refusal
 from tests.remote.replay import deploy
@@ -34,17 +34,8 @@ SPEC = "[conda(packages={'click': ''}%s), pypi(packages={'itsdangerous': ''}%s)]
 @pytest.fixture(name="private", scope="module")
 def _private(built: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """A channel behind a token, and an index behind a password."""
-
-    def link(one: str, other: str) -> None:
-        try:
-            os.link(one, other)
-        except OSError:
-            shutil.copy2(one, other)
-
     root = tmp_path_factory.mktemp("private")
-    shutil.copytree(built / "conda", root / "t" / SECRET / "conda", copy_function=link)
-    for folder in ("conda", "simple", "files"):
-        shutil.copytree(built / folder, root / folder, copy_function=link)
+    with_token(built, root, SECRET)
     with serve(root) as running:
         running.rules.append(Rule(r"^/(?!t/)", require_token=BASIC, headers=(("WWW-Authenticate", "Basic"),)))
         yield running
@@ -140,6 +131,20 @@ def _tokens(closed: Project, private: Server) -> dict[str, str]:
     return {**_unset(), "BINSTAR_CONFIG_DIR": binstar, "PIP_CONFIG_FILE": str(pip)}
 
 
+def _conda_token(closed: Project, private: Server) -> dict[str, str]:
+    """A token that rattler's programs keep, for a channel whose name is in conda's settings and in a decorator."""
+    user = closed.root / "user"
+    _keep(user / ".rattler" / "credentials.json", json.dumps({urlsplit(private.url).netloc: {"CondaToken": SECRET}}))
+    _keep(user / ".condarc", f"custom_channels:\n  conda: {private.url}\n")
+    index = with_secret(f"http://localhost:{urlsplit(private.url).port}/simple")
+    return {
+        "METAFLOW_CONDA_CHANNEL_SETTINGS": "all",
+        "METAFLOW_CONDA_CHANNELS": "conda",
+        "METAFLOW_CONDA_DEFAULT_PYPI_SOURCE": index,
+        "SPEC": SPEC % (", channels=['conda']", ""),
+    }
+
+
 def _keyring(closed: Project, private: Server) -> dict[str, str]:
     """A bearer token that rattler's programs keep, and a password that the program keyring gives for a user."""
     _keep(closed.root / "user" / ".rattler" / "credentials.json", json.dumps({"127.0.0.1": {"BearerToken": BASIC}}))
@@ -196,6 +201,7 @@ WAYS = {
     "netrc": _netrc,
     "stores": _stores,
     "tokens": _tokens,
+    "token of rattler": _conda_token,
     "keyring": _keyring,
     "hosts over stores and netrc": _stronger_hosts,
     "URLs over hosts and netrc": _stronger_urls,
