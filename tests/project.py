@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,8 +109,14 @@ class Project:
         return json.loads(done.stdout.rpartition("ANSWER")[2])
 
 
-def project_at(root: Path, server: Server, envs: Path) -> Project:
-    """Return a user's folder whose channel and index are *server*'s."""
+def project_at(root: Path, server: Server, envs: Path, *, own_code: bool = False) -> Project:
+    """Return a user's folder whose channel and index are *server*'s.
+
+    Unless it shall have its *own_code*, tasks in its prefixes read Metaflow from a copy that is there already.
+    """
+    if not own_code and not (envs / ".code").exists():
+        envs.mkdir(parents=True, exist_ok=True)
+        (envs / ".code").symlink_to(_code(), target_is_directory=True)
     return Project(
         root,
         {
@@ -122,6 +132,14 @@ def project_at(root: Path, server: Server, envs: Path) -> Project:
             "NO_PROXY": "127.0.0.1",
         },
     )
+
+
+@functools.cache
+def _code() -> Path:
+    """Make a folder for copies of Metaflow: this process has each written, and compiled by each Python, once."""
+    folder = tempfile.mkdtemp(prefix="metaflow-code-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
 
 
 def store_python() -> str:

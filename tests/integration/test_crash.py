@@ -34,7 +34,7 @@ def _own(built: Path) -> Iterator[Server]:
 @pytest.fixture(name="cold")
 def _cold(tmp_path: Path, own: Server) -> Project:
     """A user's folder with nothing cached."""
-    project = project_at(tmp_path, own, tmp_path / "envs")
+    project = project_at(tmp_path, own, tmp_path / "envs", own_code=True)
     project.variables.update(RATTLER_CACHE_DIR=str(tmp_path / "rattler"), UV_CACHE_DIR=str(tmp_path / "uv"), **SPEC)
     return project
 

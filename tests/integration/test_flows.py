@@ -9,13 +9,15 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import FLOWS, Project
+from tests.channel import Server
+from tests.project import FLOWS, Project, project_at
 
 pytestmark = pytest.mark.slow
 
 
-def test_three_kinds_of_environment(fresh: Project) -> None:
+def test_three_kinds_of_environment(tmp_path: Path, server: Server) -> None:
     """Conda-only, PyPI-only and mixed steps import from their own prefix; a second run resolves and creates nothing."""
+    fresh = project_at(tmp_path, server, tmp_path / ".envs", own_code=True)
     first = fresh.run(FLOWS / "three.py")
     prefixes = {path.name for path in fresh.envs.glob("metaflow_*")}
 
