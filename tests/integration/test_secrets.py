@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import gzip
 import json
 import os
 import shutil
+import stat
 import subprocess
 import sys
 import time
@@ -57,8 +59,14 @@ def with_secret(url: str) -> str:
 def holders(folder: Path, secrets: tuple[str, ...]) -> list[str]:
     """Return the files below *folder* that hold one of *secrets*, packed artifacts of Metaflow too."""
     found = []
+    read = set()
     for path in folder.rglob("*"):
-        if path.is_file() and not path.is_symlink():
+        # What makes byte code renames files meanwhile, and a prefix has the files of a cache under a second name.
+        with contextlib.suppress(FileNotFoundError):
+            status = path.lstat()
+            if not stat.S_ISREG(status.st_mode) or (status.st_dev, status.st_ino) in read:
+                continue
+            read.add((status.st_dev, status.st_ino))
             data = path.read_bytes()
             if data[:2] == b"\x1f\x8b":
                 data = gzip.decompress(data)
@@ -72,6 +80,7 @@ def watched(
 ) -> tuple[subprocess.CompletedProcess[str], set[str]]:
     """Run the flow, and return how it ended and every command line that was seen meanwhile."""
     command = [sys.executable, str(script), "--environment=conda", "run"]
+    before = set(Path("/proc").glob("[0-9]*"))
     with subprocess.Popen(
         command,
         cwd=project.root,
@@ -82,9 +91,9 @@ def watched(
     ) as process:
         seen: set[str] = set()
         while process.poll() is None:
-            for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            for entry in set(Path("/proc").glob("[0-9]*")) - before:
                 try:
-                    seen.add(entry.read_bytes().replace(b"\0", b" ").decode(errors="replace"))
+                    seen.add((entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace"))
                 except OSError:
                     continue
             time.sleep(0.01)
@@ -227,8 +236,8 @@ def test_credentials_are_used_and_written_nowhere(closed: Project, private: Serv
     assert not [line for line in seen if SECRET in line or BASIC in line]
     script.unlink()
     shutil.rmtree(tmp_path / "user", ignore_errors=True)
-    for prefix in closed.envs.glob("metaflow_*"):
-        settled(prefix)
+    for prefix in closed.envs.glob("metaflow_*") if way == "setting" else ():
+        settled(prefix)  # byte code is made of the same files whichever way they came: once will do
     assert list((tmp_path / "store" / "packages").glob("*/*"))
     assert holders(tmp_path, (SECRET, BASIC)) == []
 
