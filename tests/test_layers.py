@@ -14,6 +14,7 @@ MODULES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"
 
 # A folder of ours: the folders of ours that its modules may import.
 INWARD: Mapping[str, frozenset[str]] = {
+    "__init__.py": frozenset(),
     "config": frozenset({"engine"}),
     "toplevel": frozenset(),
     "engine": frozenset({"engine"}),
