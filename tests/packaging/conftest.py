@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from uv import find_uv_bin
+
+from tests.channel import Server, cache, ensure, interpreters, serve
 
 ROOT = Path(__file__).parents[2]
 
@@ -71,3 +74,39 @@ def build(root: Path, folder: Path, **variables: str) -> None:
         command, cwd=root, env={**os.environ, **variables}, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@dataclass(frozen=True)
+class Environment:
+    """A virtual environment with nothing but what was installed from the wheel, and what that brings."""
+
+    folder: Path
+
+    @property
+    def python(self) -> str:
+        return str(self.folder / "bin" / "python")
+
+    def uv(self, *words: str) -> str:
+        """Run uv's ``pip`` on this environment and return what it prints."""
+        command = [find_uv_bin(), "pip", words[0], "--quiet", "--python", self.python, *words[1:]]
+        done = subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+
+def make(folder: Path, minor: str, *install: str) -> Environment:
+    """Make a virtual environment of Python *minor*, if this machine has that, and install into it."""
+    found = interpreters.find(cache.folder()).get(minor)
+    if found is None:
+        pytest.skip(f"there is no CPython {minor} on this machine")
+    subprocess.run([find_uv_bin(), "venv", "--quiet", "--python", found.executable, str(folder)], check=True)
+    environment = Environment(folder)
+    environment.uv("install", *install)
+    return environment
+
+
+@pytest.fixture(scope="session")
+def served() -> Iterator[Server]:
+    """The channel and index of the set `tests`."""
+    with serve(ensure("tests")) as running:
+        yield running
