@@ -10,6 +10,7 @@ from metaflow._vendor import click
 
 from ...engine.create import check_machine
 from ...host import opening, unpacking
+from ...host.flags import flag
 from ...host.opening import Opened
 from ...host.workbench import check_whole
 from .session import Answer, Session, shared_options
@@ -24,9 +25,9 @@ if TYPE_CHECKING:
 @click.option(
     "--into-dir", metavar="DIR", default="", help="Put the task's code, or Metaflow, and a link to Python there."
 )
-@click.option("--install-notebook", is_flag=True, help="Add ipykernel, and register a Jupyter kernel; needs --name.")
+@flag("--install-notebook", "Add ipykernel, and register a Jupyter kernel; needs --name.")
 @click.option("--pathspec", is_flag=True, help="NAME is a step or a task of a past run: Flow/Run/Step[/Task].")
-@click.option("--force", is_flag=True, help="Replace what has that name and is ours; write over files in DIR.")
+@flag("--force", "Replace what has that name and is ours; write over files in DIR.")
 @shared_options(local_only=True)
 @click.pass_context
 def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:

@@ -10,6 +10,7 @@ from ...engine.alias import Alias
 from ...engine.obtain import Obtained
 from ...host import compat, view
 from ...host.describing import ENVIRONMENT, PYPROJECT, REQUIREMENTS, Description, wanted
+from ...host.flags import flag
 from ...host.inventory import Inventory
 from ...host.naming import settle
 from .session import Answer, Session, shared_options
@@ -39,12 +40,12 @@ _FILE = click.Path(exists=True, dir_okay=False)
 @click.option(
     "--alias", metavar="NAME[:TAG]", multiple=True, help="Give it a name, for all platforms; may be repeated."
 )
-@click.option("--force", is_flag=True, help="Resolve even what is known.")
-@click.option("--dry-run", is_flag=True, help="Resolve and show, and keep nothing.")
+@flag("--force", "Resolve even what is known.")
+@flag("--dry-run", "Resolve and show, and keep nothing.")
 @click.option(
     "--set-default/--no-set-default", default=True, help="Let flows with the same requirements take it from now on."
 )
-@click.option("--skip-metaflow-deps", is_flag=True, help="Leave out what Metaflow needs: no step can run in it.")
+@flag("--skip-metaflow-deps", "Leave out what Metaflow needs: no step can run in it.")
 @shared_options(local_only=True)
 @click.pass_context
 def command(ctx: Any, **options: Any) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from metaflow._vendor import click
 
 from ...host import compat, flow
+from ...host.flags import flag
 
 
 @click.group()
@@ -44,8 +45,8 @@ def _shared(command: Any) -> Any:
 @click.option(
     "--alias", metavar="NAME[:TAG]", multiple=True, help="Name the environment, which must be one; may be repeated."
 )
-@click.option("--force", is_flag=True, help="Resolve even what is known.")
-@click.option("--dry-run", is_flag=True, help="Resolve and show, and keep nothing.")
+@flag("--force", "Resolve even what is known.")
+@flag("--dry-run", "Resolve and show, and keep nothing.")
 @click.option(
     "--set-default/--no-set-default", default=True, help="Let flows with the same requirements take them from now on."
 )
