@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 from metaflow import plugins
 
-from metaflow_extensions.netflix_ext.host.settings import NAMES
 from tests.channel import Rule, Server, ensure, serve, with_token
 from tests.project import Project, project_at
 
@@ -221,13 +220,6 @@ def test_every_page_is_listed() -> None:
 
     assert [page for page in pages if page != "docs/index.md" and page.removeprefix("docs/") not in index] == []
     assert "docs/index.md" in read("README.md")
-
-
-def test_configuration_page_is_complete() -> None:
-    """The table of configuration variables names those that are read, and no others."""
-    named = re.findall(r"^\| `METAFLOW_(\w+)` \|", read("docs/reference/configuration.md"), flags=re.M)
-
-    assert sorted(named) == sorted(NAMES)
 
 
 def arguments_on(text: str) -> dict[str, set[str]]:
