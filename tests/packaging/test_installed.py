@@ -46,6 +46,8 @@ TESTS = {
     "engine": "condarc environment_yml pyproject_toml requirement requirements_txt wheel_tags",
     "host": "progress settings sheets toolbox view wiring",
 }
+# What uv says of an index and of a wheel, and where it keeps wheels, was another thing before 0.12.
+BY_UV = ("a_bad_index_is_named_within_seconds", "wheels_of_the_user_s_own_uv_are_used")
 SHORT = "not depth and not whatever and not unpacked and not outlive"
 
 
@@ -98,8 +100,8 @@ def test_python_runs_a_flow(minor: str, tmp_path: Path, release: Release, user: 
 def test_floors_hold(tmp_path: Path, release: Release, served: Server) -> None:
     """On the oldest Python, each dependency is the oldest that we say is enough: a flow runs, and tests pass."""
     asked = [Requirement(line) for line in PROJECT["dependencies"]]
-    pytest_ = next(line for line in PROJECT["optional-dependencies"]["test"] if line.startswith("pytest>"))
-    words = ("--resolution=lowest-direct", str(release.wheel), *PROJECT["dependencies"], pytest_)
+    tools = [line for line in PROJECT["optional-dependencies"]["test"] if line.startswith(("pytest>", "zstandard>"))]
+    words = ("--resolution=lowest-direct", str(release.wheel), *PROJECT["dependencies"], *tools)
     oldest = make(tmp_path / "venv", MINORS[0], *words)
     frozen = oldest.uv("freeze")
     found = {one.name: one.specifier for one in map(Requirement, frozen.splitlines()) if not one.url}
@@ -112,6 +114,7 @@ def test_floors_hold(tmp_path: Path, release: Release, served: Server) -> None:
     user.write("thin.py", FLOW)
     run(oldest, user)
     tests = [f"tests/unit/{folder}/test_{name}.py" for folder, names in TESTS.items() for name in names.split()]
+    tests += [f"tests/integration/test_uv.py::test_{name}" for name in BY_UV]
     done = user.program(
         ["env", "-C", str(ROOT), oldest.python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", SHORT, *tests]
     )

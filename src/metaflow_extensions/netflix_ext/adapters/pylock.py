@@ -35,7 +35,7 @@ def parsed(text: str) -> Mapping[str, Any]:
     try:
         found: dict[str, Any] = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
-        raise ToolError(f"uv's answer cannot be read: {error}", "check `uv --version`: 0.9 or newer") from error
+        raise ToolError(f"uv's answer cannot be read: {error}", "check `uv --version`: 0.12 or newer") from error
     return found
 
 
@@ -193,7 +193,7 @@ def filename_of(url: str) -> str:
 
 def _field(table: Any, key: str, kind: type, where: str, **default: Any) -> Any:
     if not isinstance(table, dict):
-        raise ToolError(f"uv's answer: {where} is no table", "check `uv --version`: 0.9 or newer")
+        raise ToolError(f"uv's answer: {where} is no table", "check `uv --version`: 0.12 or newer")
     if key not in table and "default" in default:
         return default["default"]
     value = table.get(key)

@@ -36,7 +36,7 @@ from .uv_complaints import Asked, complaint, is_unbuilt, translated
 from .uv_program import building, default_index, find_uv, run_uv, uv_version
 from .web import digests_of
 
-_GLIBC = (17, 28, *range(31, 41))  # the manylinux targets that uv 0.9 to 0.13 know
+_GLIBC = (17, 28, *range(31, 41))  # the manylinux targets that uv 0.12 and 0.13 know
 _NO_EXTRA = re.compile(r"warning: The package `([^\s`\[]+)[^`]*` does not have an extra named `([^`]+)`")
 _PASSES = 4
 
