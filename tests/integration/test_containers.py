@@ -254,7 +254,7 @@ def test_byte_code_and_prefixes_are_there_already(shipped: Shipped, s3_server: S
     # The configuration of who deploys reaches the container: the volume is mounted where that says.
     shared = replace(shipped.container, folders={str(ada.envs): volume})
 
-    first, second = (replay(shipped.workflow, shared) for _ in range(2))
+    first, second = (replay(shipped.workflow, shared, last="start") for _ in range(2))
 
     assert first.succeeded, first.output
     assert second.succeeded, second.output
@@ -322,7 +322,7 @@ def test_faults_in_a_container(shipped: Shipped) -> None:
         next(turns, None) if method == "GET" and "/environments/" in path else None
     )
     with changed(store, code, b"something else"):
-        played = replay(workflow, container)
+        played = replay(workflow, container, last="start")
     assert played.succeeded, played.output
     assert next(turns, None) is None
     assert f"Warning: '{store.where(code)}' is not the file that was resolved" in played.output

@@ -102,11 +102,13 @@ def replay(
     parallel: int = 1,
     claims: Mapping[str, Path] | None = None,
     kill_at: Mapping[str, str] | None = None,
+    last: str = "",
 ) -> Played:
     """Run all of *workflow*, each container in a fresh copy of *container*, which may depend on the step.
 
-    A failure ends it when what runs beside is over. *parallel* tasks run at a time, *claims* are the folders of
-    volume claims, and *kill_at* has, for steps, the pattern of the line at which their containers are killed.
+    A failure ends it when what runs beside is over, and so does the end of the step *last*. *parallel* tasks run at
+    a time, *claims* are the folders of volume claims, and *kill_at* has, for steps, the pattern of the line at which
+    their containers are killed.
     """
     values = {
         "workflow.name": name,
@@ -119,14 +121,14 @@ def replay(
         chosen = as_text(given[entry["name"]]) if entry["name"] in given else str(entry["value"])
         values[f"workflow.parameters.{entry['name']}"] = chosen
     chooser = container if callable(container) else lambda _step: container
-    player = _Player(workflow, chooser, values, parallel, claims or {}, kill_at or {})
-    with contextlib.suppress(_FailedError):
+    player = _Player(workflow, chooser, values, parallel, claims or {}, kill_at or {}, last)
+    with contextlib.suppress(_OverError):
         player.template(workflow.flow, {})
     return Played(run=f"{workflow.flow}/argo-{name}", tasks=tuple(player.tasks))
 
 
-class _FailedError(Exception):
-    """A container failed for good."""
+class _OverError(Exception):
+    """A container failed for good, or was the last that is wanted."""
 
 
 @dataclass
@@ -137,6 +139,7 @@ class _Player:
     parallel: int
     claims: Mapping[str, Path]
     kill_at: Mapping[str, str]
+    last: str
     tasks: list[Task] = field(default_factory=list)
 
     def template(self, name: str, inputs: Mapping[str, str]) -> dict[str, str]:
@@ -194,9 +197,11 @@ class _Player:
         limit = int((template.get("retryStrategy") or {}).get("limit") or 0)
         for attempt in range(limit + 1):
             outputs = self._attempt(template, {**values, "retries": str(attempt)}, attempt)
-            if outputs is not None:
+            if outputs is not None and self.tasks[-1].step != self.last:
                 return outputs
-        raise _FailedError
+            if outputs is not None:
+                break
+        raise _OverError
 
     def _attempt(self, template: Mapping[str, Any], values: Mapping[str, str], attempt: int) -> dict[str, str] | None:
         step = str(template["metadata"]["annotations"]["metaflow/step_name"])
