@@ -8,12 +8,10 @@ import hashlib
 import json
 import os
 import sys
-import tempfile
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import rattler
-from rattler import package_streaming
 
 from . import dialects
 
@@ -56,21 +54,19 @@ def link(tool: dialects.Tool, asked: argparse.Namespace) -> int:
 
 
 def _record(path: Path, url: str) -> rattler.RepoDataRecord:
-    with tempfile.TemporaryDirectory() as folder:
-        package_streaming.extract(path, Path(folder))
-        index = json.loads((Path(folder) / "info" / "index.json").read_text())
+    index = rattler.IndexJson.from_package_archive(path)
     record = rattler.PackageRecord(
-        index["name"],
-        index["version"],
-        rattler.BuildString.new_unchecked(index["build"]),
-        index["build_number"],
-        index.get("subdir") or "noarch",
-        noarch=index.get("noarch"),
-        depends=index.get("depends", []),
-        constrains=index.get("constrains", []),
+        index.name.normalized,
+        str(index.version),
+        index.build,
+        index.build_number,
+        index.subdir or "noarch",
+        noarch="python" if index.noarch.python else "generic" if index.noarch.generic else None,
+        depends=index.depends,
+        constrains=index.constrains,
         sha256=hashlib.sha256(path.read_bytes()).digest(),
         size=path.stat().st_size,
-        python_site_packages_path=index.get("python_site_packages_path"),
+        python_site_packages_path=index.python_site_packages_path,
     )
     return rattler.RepoDataRecord(record, path.name, url, path.parent.as_uri())
 
