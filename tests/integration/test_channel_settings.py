@@ -67,8 +67,7 @@ def test_a_name_lies_at_the_alias(theirs: Project, own: Server) -> None:
     assert all(package["url"].startswith(f"{own.channel}/") for package in document["conda"])  # type: ignore[attr-defined]
 
 
-@pytest.mark.parametrize("resolver", ["rattler", "micromamba"])
-@pytest.mark.parametrize("installer", ["rattler", "conda"])
+@pytest.mark.parametrize(("resolver", "installer"), [("rattler", "conda"), ("micromamba", "rattler")])
 def test_a_mirror_is_read_in_the_place_of_a_channel(
     resolver: str, installer: str, theirs: Project, own: Server, tmp_path: Path
 ) -> None:

@@ -139,8 +139,7 @@ def test_a_flow_fetches_nothing_that_conda_has(installer: str, fresh: Project, o
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("installer", ["micromamba", "conda"])
-@pytest.mark.parametrize("preferred", [".conda", ".tar.bz2"])
+@pytest.mark.parametrize(("installer", "preferred"), [("micromamba", ".tar.bz2"), ("conda", ".conda")])
 def test_a_preferred_format_goes_with_each_installer(
     installer: str, preferred: str, fresh: Project, tmp_path: Path
 ) -> None:
