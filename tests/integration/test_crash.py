@@ -109,10 +109,11 @@ def works_again(project: Project) -> Finished:
     return done
 
 
-@pytest.mark.parametrize("whole", [True, False], ids=["group", "launcher"])
-@pytest.mark.parametrize("delay", [0.4, 0.7, 0.9, 1.1, 1.4, 1.8])
+@pytest.mark.parametrize(
+    ("delay", "whole"), [(0.4, True), (0.7, False), (0.9, True), (1.1, False), (1.4, True), (1.8, False)]
+)
 def test_a_launcher_killed_at_any_time(cold: Project, delay: float, whole: bool) -> None:
-    """Whatever `kill -9` interrupts, the next run takes no harm from it."""
+    """Whatever `kill -9` interrupts, the launcher's whole group or itself alone, the next run takes no harm from it."""
     process = start(cold)
     time.sleep(delay)
     os.killpg(process.pid, signal.SIGKILL) if whole else process.kill()
