@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import re
 import shutil
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.configuration import forget_configuration
 from tests.servers.fixtures import azure_server, gs_server, identity, s3_server
 
 __all__ = ["azure_server", "gs_server", "identity", "s3_server"]
-# Without byte code of their own, the processes of the tests would compile the same modules over and over.
-_OURS = ("METAFLOW_CONDA_", "CONDA_", "_METAFLOW_", "PYTHONDONTWRITEBYTECODE")
-# Where pip and uv look for packages here is nothing to the tests.
-_SOURCES = re.compile(
-    r"(PIP|UV)_(DEFAULT_INDEX|(EXTRA_)?INDEX(_URL|_STRATEGY)?|FIND_LINKS|NO_INDEX|PRE|PRERELEASE|TRUSTED_HOST|"
-    r"INSECURE_HOST|KEYRING_PROVIDER|TORCH_BACKEND)"
-)
 _FAILED = pytest.StashKey[bool]()
 
 
 @pytest.fixture(autouse=True)
 def _no_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in list(os.environ):
-        if name.startswith(_OURS) or _SOURCES.fullmatch(name):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    forget_configuration(monkeypatch)
 
 
 @pytest.hookimpl(wrapper=True)

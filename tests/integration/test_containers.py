@@ -16,6 +16,7 @@ from metaflow_extensions.netflix_ext.engine.layout import byte_code_key, package
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.channel import Server, ensure, serve
+from tests.configuration import forget_configuration
 from tests.project import FLOWS, Project, somebody, store_python
 from tests.remote import Container, isolated, ports_of
 from tests.remote.capture import airflow_commands, play_states, step_functions, step_functions_commands
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.slow
 ENV = FLOWS / "remote_env.py"
 CONTAINED = FLOWS / "contained.py"
 LAUNCHING = FLOWS / "launching.py"
+BOOTSTRAP = re.compile(r"python -m \S+\.bootstrap .*? && \. \S+activate")
 BOOTSTRAPPED = re.compile(r"\[ *(\d+\.\d) s\] Environment bootstrapped")
 
 
@@ -75,7 +77,8 @@ def _deployment(
 ) -> Iterator[Shipped]:
     root = remote_root()
     folder = tmp_path_factory.mktemp("shipped")
-    with relayed(s3_server.variables["METAFLOW_S3_ENDPOINT_URL"]) as relay:
+    with pytest.MonkeyPatch.context() as patch, relayed(s3_server.variables["METAFLOW_S3_ENDPOINT_URL"]) as relay:
+        forget_configuration(patch)
         server = s3.at(relay.url)
         project = somebody(folder / "ada", store_channel, server)
         project.variables.update(NEWEST=store_python(), METAFLOW_CONDA_S3ROOT=shared_root(s3_server))
@@ -326,3 +329,21 @@ def test_faults_in_a_container(shipped: Shipped) -> None:
     assert played.succeeded, played.output
     assert next(turns, None) is None
     assert f"Warning: '{store.where(code)}' is not the file that was resolved" in played.output
+
+
+def test_a_deployment_from_python(shipped: Shipped) -> None:
+    """`Deployer` makes of the flow what the command makes of it: containers start in the same environment."""
+    program = (
+        "import json\n"
+        "from metaflow import Deployer\n"
+        "words = {'environment': 'conda', 'datastore': 's3', 'metadata': 'local', 'show_output': False}\n"
+        f"made = Deployer({str(ENV)!r}, **words).argo_workflows(name='replayed').create(only_json=True)\n"
+        "print('ANSWER' + json.dumps(made.deployer.additional_info['workflow_template']))\n"
+    )
+    done = shipped.project.command("-c", program)
+
+    assert done.returncode == 0, done.output
+    found = Workflow(json.loads(done.stdout.rpartition("ANSWER")[2]))
+    assert BOOTSTRAP.findall(shipped.workflow.command("start"))
+    for step in ("start", "end"):
+        assert BOOTSTRAP.findall(found.command(step)) == BOOTSTRAP.findall(shipped.workflow.command(step))
