@@ -113,6 +113,7 @@ def test_config_shows_what_counts_and_who_said_it(theirs: Project, tmp_path: Pat
     rc = tmp_path / "user" / ".condarc"
     rc.write_text("channel_alias: https://alias.example\nproxy_servers:\n  https: http://me:s3cr3t@proxy.example\n")
     variables = {"METAFLOW_CONDA_CHANNELS": "https://u:s3cr3t@a.example/ch", "CONDA_PKGS_DIRS": "/some/pkgs"}
+    variables["METAFLOW_CONDA_LOCK_TIMEOUT"] = "300"  # of 1.x
 
     shown, lines, document = (
         theirs.metaflow("environment", *words, variables=variables)
@@ -132,4 +133,7 @@ def test_config_shows_what_counts_and_who_said_it(theirs: Project, tmp_path: Pat
     assert rows["pkgs_dirs"] == {"name": "pkgs_dirs", "value": "/some/pkgs", "source": "CONDA_PKGS_DIRS"}
     assert f"METAFLOW_CONDA_CHANNEL_ALIAS\thttps://alias.example\t{rc}, line 1" in lines.stdout.splitlines()
     assert "METAFLOW_CONDA_CHANNEL_ALIAS  https://alias.example" in shown.stdout
+    assert "METAFLOW_CONDA_LOCK_TIMEOUT is set, and is no setting of ours" in shown.stderr
+    assert shown.stderr.count("no setting of ours") == 1
+    assert "LOCK_TIMEOUT" not in lines.output + document.stdout
     assert "s3cr3t" not in shown.output + lines.output + document.output

@@ -98,6 +98,12 @@ def rows(environ: Mapping[str, str], settings: Settings, indexes: Mapping[str, I
     return [*ours, *theirs, *(_of_indexes(name, values_of, indexes) for name, values_of in _INDEXES.items())]
 
 
+def unknown(environ: Mapping[str, str]) -> list[str]:
+    """Return the variables that look like settings of ours and are none, as some of 1.x and misspelt ones."""
+    found = (name for name, value in environ.items() if value and name.startswith("METAFLOW_CONDA_"))
+    return sorted(name for name in found if name[len("METAFLOW_") :] not in NAMES)
+
+
 def _of_indexes(name: str, values_of: Callable[[IndexSettings], Any], told: Mapping[str, IndexSettings]) -> Row:
     value = values_of(reduce(IndexSettings.over, told.values()))
     who = [f"{whose}'s settings" if whose != "ours" else whose for whose, found in told.items() if values_of(found)]

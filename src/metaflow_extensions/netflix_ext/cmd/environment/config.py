@@ -31,6 +31,8 @@ def command(ctx: Any, **options: Any) -> None:
             console.print(f"{row.name}  {row.value or '-'}", style=None if row.source == "default" else "bold")
             console.print(f"    {row.source}", style="dim")
 
+    for name in effective.unknown(os.environ):
+        session.say(f"    {name} is set, and is no setting of ours: it does nothing here")
     session.give(
         Answer(
             lines=lambda: [f"{row.name}\t{row.value}\t{row.source}" for row in found],
