@@ -165,14 +165,13 @@ def test_a_workflow_on_another_store(
         workflow = deploy(user, ENV, "--environment=conda", kind=kind)
 
     with isolated(ports_of(server)) as network:
-        played = replay(workflow, container_for(server, root, network))
+        played = replay(workflow, container_for(server, root, network), last="start")
 
     assert played.succeeded, played.output
     found = saw(user, played, kind)
     assert (found["saw"], found["cached"]) == (["click", "itsdangerous", "3.13"], [True, True])
     assert re.search(r"\] Fetched \d+\.\d MB\n", played.of("start")[0].output)
     assert "] Warning: " not in played.output
-    assert not BOOTSTRAPPED.search(played.of("end")[0].output)
 
 
 def saw(project: Project, played: Played, kind: str = "s3") -> dict[str, Any]:
