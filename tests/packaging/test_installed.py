@@ -146,8 +146,8 @@ def test_beside_1x_it_refuses(version: str, newest: Environment, user: Project, 
     finally:
         after.unlink()
 
+    assert done.returncode == 1, done.output
     last = done.stderr.strip().splitlines()[-1]
-    assert done.returncode == 1
     assert "metaflow_extensions.netflix_ext" in last if version < "1.3" else str(tmp_path) in last, done.stderr
 
 
