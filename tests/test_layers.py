@@ -30,11 +30,11 @@ MORE: Mapping[str, frozenset[str]] = {
     "host/conda_parts.py": frozenset({"adapters"}),
     "host/delegate.py": frozenset({"adapters"}),
     "host/flow_api.py": frozenset({"adapters"}),
-    "host/container.py": frozenset({"adapters"}),
-    "host/container_parts.py": frozenset({"adapters"}),
-    "host/delivery.py": frozenset({"adapters"}),
-    "host/stage.py": frozenset({"adapters"}),
-    "host/installer.py": frozenset({"adapters"}),
+    "host/containers/container.py": frozenset({"adapters"}),
+    "host/containers/parts.py": frozenset({"adapters"}),
+    "host/containers/delivery.py": frozenset({"adapters"}),
+    "host/containers/stage.py": frozenset({"adapters"}),
+    "host/containers/installer.py": frozenset({"adapters"}),
 }
 # A foreign package: the only places whose modules may name it.
 PLACES: Mapping[str, tuple[str, ...]] = {

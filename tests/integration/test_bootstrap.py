@@ -13,7 +13,7 @@ import pytest
 
 from metaflow_extensions.netflix_ext.engine.layout import tool_key
 from metaflow_extensions.netflix_ext.host import compat
-from metaflow_extensions.netflix_ext.host.container import main
+from metaflow_extensions.netflix_ext.host.containers.container import main
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.fakes import resolved, wheel
 from tests.servers import Relay, StoreServer, s3

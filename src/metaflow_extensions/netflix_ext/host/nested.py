@@ -12,7 +12,7 @@ import sys
 from typing import Any, Mapping
 
 from ..engine.errors import CreateError, unwritable
-from . import arrivals
+from .containers import arrivals
 
 OLDEST = (3, 10)
 _COMPLETE = ".complete"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from metaflow._vendor import click
 
 from ...engine.errors import UnknownError
-from ...host.debugging import FACT
+from ...host.debug.reopening import FACT
 from ..environment.session import Answer, Session, shared_options
 
 if TYPE_CHECKING:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...host import choosing, comparing
-from ...host.comparing import Comparison, Part
+from ...host.debug import choosing, comparing
+from ...host.debug.comparing import Comparison, Part
 from ..environment.session import Answer, Session, shared_options
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...host import choosing, debugging, executing
-from ...host.debugging import Reopened, Wanted
-from ...host.executing import Executed
+from ...host.debug import choosing, executing, reopening
+from ...host.debug.executing import Executed
+from ...host.debug.reopening import Reopened, Wanted
 from ..environment.session import Answer, Session, shared_options
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def command(ctx: Any, pathspec: str, folder: str, index: str | None, **options: 
         override=options["override_env"] or options["override_env_from_pathspec"],
         of_step=bool(options["override_env_from_pathspec"]),
     )
-    made = debugging.reopen(found, wanted, session.bench, _note)
+    made = reopening.reopen(found, wanted, session.bench, _note)
     session.say(f"    the same by Metaflow itself, with the code as it is now: {made.sheet.spin}")
     session.give(_answer(made, executing.execute(made, session.bench) if options["run"] else None))
 

@@ -4,7 +4,7 @@ import sys
 
 import metaflow  # noqa: F401 - it loads our plugins, which must not find the rest half loaded
 
-from ...host import container
+from ...host.containers import container
 
 if __name__ == "__main__":
     sys.exit(container.main(sys.argv[1:]))

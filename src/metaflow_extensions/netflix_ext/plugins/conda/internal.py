@@ -9,7 +9,8 @@ from typing import Any
 from metaflow.decorators import StepDecorator
 from metaflow.metadata_provider import MetaDatum
 
-from ...host import compat, fetching, home, remote
+from ...host import compat, home, remote
+from ...host.containers import fetching
 from ...host.flow import ENV_VARIABLE, LOCAL_COMMANDS
 
 

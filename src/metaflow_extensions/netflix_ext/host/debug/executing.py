@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..engine.errors import ToolError
-from . import opening, sheets
-from .debugging import Reopened
-from .workbench import Workbench
+from ...engine.errors import ToolError
+from .. import opening
+from ..workbench import Workbench
+from . import sheets
+from .reopening import Reopened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,13 +14,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..adapters import process
-from ..adapters.activation import ShellActivator
-from ..engine.errors import CreateError
+from ...adapters import process
+from ...adapters.activation import ShellActivator
+from ...engine.errors import CreateError
 
 if TYPE_CHECKING:
-    from ..engine.package import PypiPackage
-    from ..engine.resolved import ResolvedEnvironment
+    from ...engine.package import PypiPackage
+    from ...engine.resolved import ResolvedEnvironment
     from .delivery import Additions
 
 MARKER = ".metaflowenv"

@@ -1,4 +1,4 @@
-"""The task that was chosen, as `debugging` has described it, and the module of its flow.
+"""The task that was chosen, as `reopening` has described it, and the module of its flow.
 
 Imports on Python 3.7 (step side).
 """

@@ -6,14 +6,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..engine import create as creation
-from ..engine.events import Reporter
-from ..engine.resolved import ResolvedEnvironment
-from .container_parts import ContainerParts
+from ...engine import create as creation
+from ...engine.events import Reporter
+from ...engine.resolved import ResolvedEnvironment
 from .delivery import Additions
+from .parts import ContainerParts
 
 if TYPE_CHECKING:
-    from ..adapters.worker import Worker
+    from ...adapters.worker import Worker
 
 
 class Stage:

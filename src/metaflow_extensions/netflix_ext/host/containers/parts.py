@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..adapters.machine import LocalMachine
-from ..adapters.prefixes import PrefixFolder
-from ..engine.create import Creator
-from ..engine.events import Reporter
-from ..engine.package import AnyPackage, PypiPackage
-from ..engine.ports import WheelInstaller
+from ...adapters.machine import LocalMachine
+from ...adapters.prefixes import PrefixFolder
+from ...engine.create import Creator
+from ...engine.events import Reporter
+from ...engine.package import AnyPackage, PypiPackage
+from ...engine.ports import WheelInstaller
 
 if TYPE_CHECKING:
-    from ..adapters.worker import Worker
+    from ...adapters.worker import Worker
     from .delivery import Additions
 
 
@@ -28,11 +28,11 @@ class ContainerParts:
     def __init__(
         self, worker: Worker, tools: Path, root: Path, packages: Path, headers: Mapping[str, Mapping[str, str]]
     ) -> None:
-        from ..adapters.activation import ShellActivator
-        from ..adapters.http import HttpFetcher
-        from ..adapters.interpreters import PYTHONS, UvPythonInstaller
-        from ..adapters.prefix import RattlerInstaller
-        from ..adapters.site import UvInstaller
+        from ...adapters.activation import ShellActivator
+        from ...adapters.http import HttpFetcher
+        from ...adapters.interpreters import PYTHONS, UvPythonInstaller
+        from ...adapters.prefix import RattlerInstaller
+        from ...adapters.site import UvInstaller
 
         self._wheels = UvInstaller(program=str(tools / "bin" / "uv"))
         self._conda = RattlerInstaller(worker, packages=packages, validation="skip", checked=True, headers=headers)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any
 
-from ..engine.errors import InputError, UnknownError
+from ...engine.errors import InputError, UnknownError
 from .past import Past, filtered, first_task, graph_of, path_of, recorded_path
 
 _LISTED = 12

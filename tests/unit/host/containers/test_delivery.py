@@ -16,9 +16,9 @@ from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.errors import PackageError, StoreError
 from metaflow_extensions.netflix_ext.engine.layout import byte_code_key, package_key
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
-from metaflow_extensions.netflix_ext.host.arrivals import Arrivals
-from metaflow_extensions.netflix_ext.host.delivery import Additions, Delivery
-from metaflow_extensions.netflix_ext.host.travelled import TravelledByteCode
+from metaflow_extensions.netflix_ext.host.containers.arrivals import Arrivals
+from metaflow_extensions.netflix_ext.host.containers.delivery import Additions, Delivery
+from metaflow_extensions.netflix_ext.host.containers.travelled import TravelledByteCode
 from tests.fakes import conda_package, wheel
 
 

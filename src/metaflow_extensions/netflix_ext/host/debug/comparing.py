@@ -11,11 +11,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from ..engine.package import CondaPackage
-from ..engine.resolved import ResolvedEnvironment
-from . import unpacking
+from ...engine.package import CondaPackage
+from ...engine.resolved import ResolvedEnvironment
+from .. import unpacking
+from ..workbench import Workbench
 from .past import Past
-from .workbench import Workbench
 
 _SMALL, _SHOWN = 10_000, 80
 _NOT_CODE = (

@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-from metaflow_extensions.netflix_ext.host.travelled import TravelledByteCode
+from metaflow_extensions.netflix_ext.host.containers.travelled import TravelledByteCode
 
 SITE = "lib/python3.11/site-packages"
 

@@ -9,14 +9,14 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping
 
-from ..engine.errors import PackageError, StoreError
-from ..engine.layout import FOLDER_NAMES, tool_key
-from ..engine.renamed import renamed
-from . import compat
-from .store import MetaflowStore
+from ...engine.errors import PackageError, StoreError
+from ...engine.layout import FOLDER_NAMES, tool_key
+from ...engine.renamed import renamed
+from .. import compat
+from ..store import MetaflowStore
 
 if TYPE_CHECKING:
-    from ..engine.ports import Store
+    from ...engine.ports import Store
 
 _BLOCK = 1 << 20
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine import cells
-from ..engine.errors import InputError
+from ...engine import cells
+from ...engine.errors import InputError
 from .past import Past
 
 _ALWAYS = "METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE=1"

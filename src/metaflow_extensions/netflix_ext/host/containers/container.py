@@ -24,24 +24,25 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Mapping
 
-from ..engine import compiled
-from ..engine.alias import fill
-from ..engine.errors import PackageError, StoreError, unwritable
-from ..engine.identity import EnvID, parse_env_id
-from ..engine.resolved import ResolvedEnvironment
-from . import arrivals, compat, fetching, gate, home, nested
+from ...engine import compiled
+from ...engine.alias import fill
+from ...engine.errors import PackageError, StoreError, unwritable
+from ...engine.identity import EnvID, parse_env_id
+from ...engine.resolved import ResolvedEnvironment
+from .. import compat, gate, home, nested
+from ..flow import ENV_VARIABLE, PACKAGE_FILE
+from ..remote import ACTIVATE, CREATION_TOOLS, FOLDER
+from . import arrivals, fetching
 from .arrivals import Arrivals
 from .delivery import Additions, Delivery, promised, settled
-from .flow import ENV_VARIABLE, PACKAGE_FILE
 from .installer import Installer, complete
-from .remote import ACTIVATE, CREATION_TOOLS, FOLDER
 from .travelled import TravelledByteCode
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-    from ..engine.compiled import Listing
-    from ..engine.ports import Store
+    from ...engine.compiled import Listing
+    from ...engine.ports import Store
 
 _WORKERS = 16
 
@@ -72,9 +73,9 @@ class Container:
 
     def chosen(self, name: str, arch: str, datastore: str) -> ResolvedEnvironment:
         """Return the environment that *name* means now, for this task; raise InputError where there is none."""
-        from ..engine.catalog import Catalog
-        from ..engine.lookup import Lookup
-        from . import tasks
+        from ...engine.catalog import Catalog
+        from ...engine.lookup import Lookup
+        from .. import tasks
 
         text = fill(name, fetching.in_container(name, datastore))
         lookup = Lookup(Catalog(self._store), task_env_id=tasks.env_id, packaged=tasks.packaged)
@@ -165,7 +166,7 @@ class Container:
     def _stage(self, root: str, tools: Mapping[str, Future[None]], headers: Mapping[str, Mapping[str, str]]) -> Any:
         """Return the `stage.Stage` that creates prefixes, once all of *tools* are there; *headers* open URLs."""
         # py-rattler, the largest, runs in another process; both load all else while it is fetched.
-        from ..adapters.worker import Worker
+        from ...adapters.worker import Worker
 
         worker = Worker(folders=[Path(self._tools)], held=True)
         if "py-rattler" in tools:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..engine.package import AnyPackage
+    from ...engine.package import AnyPackage
 
 _FOLDER = "__pycache__"
 

@@ -1,6 +1,6 @@
 """A past task, opened again: what its step had as ``self``, ``inputs`` and ``current``, of Metaflow's own classes.
 
-`debugging` puts a copy of this folder, as ``metaflow_debug``, beside the notebook: the Metaflow that a run has recorded
+`reopening` puts a copy of this folder, as ``metaflow_debug``, beside the notebook: the Metaflow that a run has recorded
 need not have it. It imports the standard library and Metaflow alone, and runs on Python 3.7 (step side).
 """
 

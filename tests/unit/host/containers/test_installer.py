@@ -11,9 +11,9 @@ import pytest
 
 from metaflow_extensions.netflix_ext.engine.errors import CreateError
 from metaflow_extensions.netflix_ext.engine.package import PypiPackage
-from metaflow_extensions.netflix_ext.host.delivery import Additions
-from metaflow_extensions.netflix_ext.host.installer import Installer, complete
-from metaflow_extensions.netflix_ext.host.travelled import TravelledByteCode
+from metaflow_extensions.netflix_ext.host.containers.delivery import Additions
+from metaflow_extensions.netflix_ext.host.containers.installer import Installer, complete
+from metaflow_extensions.netflix_ext.host.containers.travelled import TravelledByteCode
 from tests.fakes import conda_package, resolved, wheel
 
 # Keeps its arguments and the list it is given, and makes a prefix with an activation script.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from ..engine.errors import UnknownError
+from ...engine.errors import UnknownError
 
 _PLACE = "foreach-execution-path"
 _SPLITS = {"split-foreach": "foreach", "split-parallel": "foreach"}

@@ -12,9 +12,9 @@ import pytest
 from metaflow_extensions.netflix_ext.adapters import disk
 from metaflow_extensions.netflix_ext.adapters.prefixes import PrefixFolder
 from metaflow_extensions.netflix_ext.adapters.worker import Worker
-from metaflow_extensions.netflix_ext.host.delivery import Additions
-from metaflow_extensions.netflix_ext.host.stage import Stage
-from metaflow_extensions.netflix_ext.host.travelled import TravelledByteCode
+from metaflow_extensions.netflix_ext.host.containers.delivery import Additions
+from metaflow_extensions.netflix_ext.host.containers.stage import Stage
+from metaflow_extensions.netflix_ext.host.containers.travelled import TravelledByteCode
 from tests.fakes import resolved
 
 ENVIRONMENT = resolved()

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Iterable, Mapping, TypeVar
 
-from ..adapters.rattler_cache import is_unpacked
-from ..engine.errors import PackageError, StoreError
-from ..engine.layout import byte_code_key, package_keys
-from ..engine.package import AnyPackage, CondaPackage, Interpreter, PypiPackage
+from ...adapters.rattler_cache import is_unpacked
+from ...engine.errors import PackageError, StoreError
+from ...engine.layout import byte_code_key, package_keys
+from ...engine.package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor, Future
 
-    from ..engine.compiled import Listing
-    from ..engine.ports import Store
+    from ...engine.compiled import Listing
+    from ...engine.ports import Store
     from .arrivals import Arrivals
     from .travelled import TravelledByteCode
 

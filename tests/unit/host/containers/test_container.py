@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.host import compat
-from metaflow_extensions.netflix_ext.host.container import Container, activation, main
+from metaflow_extensions.netflix_ext.host.containers.container import Container, activation, main
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 from tests.fakes import resolved, wheel
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from metaflow_extensions.netflix_ext.host import fetching
+from metaflow_extensions.netflix_ext.host.containers import fetching
 
 
 @dataclass

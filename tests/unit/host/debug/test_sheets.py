@@ -13,7 +13,7 @@ import pytest
 
 from metaflow_extensions.netflix_ext.adapters import notebook
 from metaflow_extensions.netflix_ext.engine.cells import Body
-from metaflow_extensions.netflix_ext.host import sheets
+from metaflow_extensions.netflix_ext.host.debug import sheets
 
 BODY = Body(first=5, last=9, arguments=("self",), cells=("import os", "self.x = 1\nself.next(self.end)"))
 SHEET = sheets.Sheet(

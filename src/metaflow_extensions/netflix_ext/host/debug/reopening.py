@@ -13,14 +13,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ..engine.create import Prefix, check_machine
-from ..engine.errors import ExtensionError, InputError, ResolveError
-from ..engine.resolved import ResolvedEnvironment
-from ..engine.secret import has_credentials
-from . import flow_code, opening, sheets, unpacking
+from ...engine.create import Prefix, check_machine
+from ...engine.errors import ExtensionError, InputError, ResolveError
+from ...engine.resolved import ResolvedEnvironment
+from ...engine.secret import has_credentials
+from .. import opening, unpacking
+from ..workbench import Workbench, check_whole
+from . import flow_code, sheets
 from .flow_code import FlowCode
 from .past import Past
-from .workbench import Workbench, check_whole
 
 FACT = "metaflow-netflixext-debug"
 _OUTSIDE = "the interpreter that this command runs in: the task ran outside of environments"

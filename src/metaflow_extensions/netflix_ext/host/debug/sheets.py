@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine.cells import RETURNED, Body
+from ...engine.cells import RETURNED, Body
 
 MODULE = "metaflow_debug"
 NOTEBOOK = "00_DEBUG_ME.ipynb"
