@@ -31,7 +31,8 @@ import sys
 from unittest.mock import MagicMock
 sys.modules["requests"] = MagicMock()
 import metaflow
-from metaflow_extensions.netflix_ext.host import compat, container
+from metaflow_extensions.netflix_ext.host import compat
+from metaflow_extensions.netflix_ext.host.containers import container
 compat.package_member = lambda name: sys.argv[1]
 sys.exit(container.main(sys.argv[2:]))
 """
