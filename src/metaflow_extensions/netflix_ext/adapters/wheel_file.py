@@ -13,7 +13,6 @@ import re
 import zipfile
 from pathlib import Path
 
-from packaging.metadata import parse_email
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
@@ -22,6 +21,8 @@ from ..engine.errors import PackageError
 
 def checked(wheel: Path) -> Path:
     """Return *wheel*; raise PackageError where its metadata are not those that its name tells."""
+    from packaging.metadata import parse_email  # slow: it loads all licences
+
     try:
         name, version, _, _ = parse_wheel_filename(wheel.name)
         with zipfile.ZipFile(wheel) as file:

@@ -5,7 +5,9 @@ The target is described, not detected: the answer is the same on every machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
 
 from packaging.tags import Tag, compatible_tags, cpython_tags, mac_platforms
 from packaging.utils import BuildTag, InvalidWheelFilename, parse_wheel_filename
@@ -20,19 +22,25 @@ _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
 _LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
 
 
-def target_tags(python: str, arch: str, virtual: Iterable[VirtualPackage]) -> tuple[Tag, ...]:
-    """Return the tags that fit *python* (``3.11.7``, without a global lock ``3.13.2t``) on *arch*, the best first.
+def target_tags(python: str, arch: str, virtual: Iterable[VirtualPackage]) -> Mapping[Tag, int]:
+    """Return the tags that fit *python* (``3.11.7``, without a global lock ``3.13.2t``) on *arch*, by rank: 0 is best.
 
     ``__glibc`` and ``__osx`` in *virtual* bound the platform tags. Raises InputError for what is no target.
     """
+    return _target_tags(python, arch, tuple(virtual))
+
+
+@lru_cache
+def _target_tags(python: str, arch: str, virtual: tuple[VirtualPackage, ...]) -> Mapping[Tag, int]:
     version = python_version(python)
     digits = f"{version[0]}{version[1]}"
     abi = f"cp{digits}m" if version < (3, 8) else f"cp{digits}"
     if python.endswith(FREE_THREADED):
         abi += FREE_THREADED
-    platforms = _platforms(arch, tuple(virtual))
+    platforms = _platforms(arch, virtual)
     exact = cpython_tags(python_version=version, abis=[abi], platforms=platforms)
-    return tuple(dict.fromkeys([*exact, *compatible_tags(version, f"cp{digits}", platforms)]))
+    best_first = dict.fromkeys([*exact, *compatible_tags(version, f"cp{digits}", platforms)])
+    return MappingProxyType({tag: rank for rank, tag in enumerate(best_first)})
 
 
 def marker_environment(python: str, arch: str) -> dict[str, str]:
@@ -80,16 +88,15 @@ def number_pair(packages: Iterable[VirtualPackage], name: str) -> tuple[int, int
         ) from None
 
 
-def best_wheel(filenames: Iterable[str], tags: Sequence[Tag]) -> str | None:
+def best_wheel(filenames: Iterable[str], tags: Mapping[Tag, int]) -> str | None:
     """Return the file that fits *tags* best, or None where none fits; names that are no wheel's are passed over."""
-    ranks = {tag: rank for rank, tag in enumerate(tags)}
     best: tuple[int, BuildTag, str] | None = None
     for filename in filenames:
         try:
             _, _, build, own = parse_wheel_filename(filename)
         except (InvalidWheelFilename, InvalidVersion):
             continue
-        rank = max((-ranks[tag] for tag in own if tag in ranks), default=None)
+        rank = max((-tags[tag] for tag in own if tag in tags), default=None)
         if rank is not None and (best is None or (rank, build, filename) > best):
             best = (rank, build, filename)
     return best[2] if best else None
