@@ -23,7 +23,6 @@ ENV_ID = EnvID("a" * 40, "b" * 40, "linux-64")
 def test_keys_are_those_of_the_design() -> None:
     """Where things lie is a promise to every version to come."""
     assert f"envs/linux-64/{'a' * 40}/{'b' * 40}/env" == environment_key(ENV_ID)
-    assert f"other/linux-64/{'a' * 40}/{'b' * 40}/env" == environment_key(ENV_ID, "other")
     assert f"envs/linux-64/{'a' * 40}/latest" == latest_key("a" * 40, "linux-64")
     assert package_file_key(b"") == "code/e3b0c44298fc1c149afbf4c8996fb92427ae41e4/conda_v2.cnd"
 
@@ -82,15 +81,15 @@ def test_a_package_that_was_made_of_another_file() -> None:
     assert package_key("pypi", source, wheel, SHA) == (
         f"packages/pypi/files.example/a/b/one-1.0.tar.gz/{wheel}/{SHA}/{wheel}"
     )
-    assert package_key("conda", f"https://h.example/{FILE}", FILE, "md5:" + "d" * 32, "mine") == (
-        f"mine/conda/h.example/{FILE}/{FILE}/md5-{'d' * 32}/{FILE}"
+    assert package_key("conda", f"https://h.example/{FILE}", FILE, "md5:" + "d" * 32) == (
+        f"packages/conda/h.example/{FILE}/{FILE}/md5-{'d' * 32}/{FILE}"
     )
 
 
 def test_the_other_keys() -> None:
     """Tools by their hash; names and pointers below the folder of environments, whatever users are called."""
     assert tool_key("uv", SHA, "uv-1.whl") == f"tools/uv/{SHA}/uv-1.whl"
-    assert alias_key("team/a", "v1", "linux-64", "mine") == "mine/aliases/team/a/@v1/linux-64"
+    assert alias_key("team/a", "v1", "linux-64") == "envs/aliases/team/a/@v1/linux-64"
     assert latest_by_key("a" * 40, "linux-64", "ada/..") == f"envs/linux-64/{'a' * 40}/latest-by/ada%2F.."
     for user in ("..", ".", "", "a/b"):
         check_key(latest_by_key("a" * 40, "linux-64", user))

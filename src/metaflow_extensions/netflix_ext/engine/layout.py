@@ -23,31 +23,31 @@ def check_key(key: str) -> str:
     return key
 
 
-def environment_key(env_id: EnvID, envs: str = "envs") -> str:
+def environment_key(env_id: EnvID) -> str:
     """The key of the document of one resolved environment."""
-    return f"{envs}/{env_id.arch}/{env_id.req_id}/{env_id.full_id}/env"
+    return f"envs/{env_id.arch}/{env_id.req_id}/{env_id.full_id}/env"
 
 
-def latest_key(req_id: str, arch: str, envs: str = "envs") -> str:
+def latest_key(req_id: str, arch: str) -> str:
     """The key of the pointer to the environment that a spec resolved to last."""
-    return f"{envs}/{arch}/{req_id}/latest"
+    return f"envs/{arch}/{req_id}/latest"
 
 
-def latest_by_key(req_id: str, arch: str, user: str, envs: str = "envs") -> str:
+def latest_by_key(req_id: str, arch: str, user: str) -> str:
     """The key of the pointer to the environment that a spec resolved to last for *user*."""
     name = quote(user, safe="")
-    return f"{envs}/{arch}/{req_id}/latest-by/{'%2E' * len(name) if name in ('.', '..') else name or '%20'}"
+    return f"envs/{arch}/{req_id}/latest-by/{'%2E' * len(name) if name in ('.', '..') else name or '%20'}"
 
 
-def alias_key(name: str, tag: str, arch: str, envs: str = "envs") -> str:
+def alias_key(name: str, tag: str, arch: str) -> str:
     """The key of what the alias *name*:*tag* means on *arch*.
 
     No name has an ``@``: a tag of one name is never a part of another name, nor an alias that 1.x has left there.
     """
-    return f"{envs}/aliases/{name}/@{tag}/{arch}"
+    return f"envs/aliases/{name}/@{tag}/{arch}"
 
 
-def package_key(kind: str, url: str, filename: str, digest: str, packages: str = "packages") -> str:
+def package_key(kind: str, url: str, filename: str, digest: str) -> str:
     """The key of a package of *kind* (``conda``, ``pypi``, ``python``), from where it came from and from its content.
 
     *digest* is a SHA-256, or ``md5:...``; *filename* differs from the end of *url* where the file was made from that.
@@ -55,7 +55,7 @@ def package_key(kind: str, url: str, filename: str, digest: str, packages: str =
     parts = urlsplit(strip_credentials(url))
     words = [quote(unquote(word), safe="+=@!,~") for word in parts.path.split("/")]
     path = [word for word in words if word not in ("", ".", "..")]
-    return check_key("/".join([packages, kind, parts.netloc or "_local", *path, filename, _word(digest), filename]))
+    return check_key("/".join(["packages", kind, parts.netloc or "_local", *path, filename, _word(digest), filename]))
 
 
 def package_keys(package: AnyPackage, stored: Mapping[str, str]) -> tuple[str, ...]:
@@ -70,9 +70,9 @@ def byte_code_key(tag: str, digest: str, name: str = "") -> str:
     return check_key(f"bytecode/{tag}/{_word(digest)}" + (f"/{name}" if name else ""))
 
 
-def byte_code_list_key(env_id: EnvID, envs: str = "envs") -> str:
+def byte_code_list_key(env_id: EnvID) -> str:
     """The key of the list of byte code for the packages of an environment."""
-    return f"{envs}/{env_id.arch}/{env_id.req_id}/{env_id.full_id}/bytecode"
+    return f"envs/{env_id.arch}/{env_id.req_id}/{env_id.full_id}/bytecode"
 
 
 def built_key(origin: str, tag: str, arch: str) -> str:
