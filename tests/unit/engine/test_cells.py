@@ -85,13 +85,12 @@ def test_every_cell_is_python() -> None:
 
 
 def test_where_a_body_lies() -> None:
-    """Its lines leave the description out, which is given apart, and its arguments have the names of the source."""
+    """Its lines leave the description out, and its arguments have the names of the source."""
     start, join = found("start", flow="First"), found("join")
 
     lines = FLOW.split("\n")
     assert lines[start.first - 1].strip() == "# about the import"
     assert lines[start.last - 1].strip() == "self.next(self.end)"
-    assert start.doc == "Say it.\n\nIn more lines."
     assert join.arguments == ("this", "given")
     assert join.cells == ("# alone", "pass")
 

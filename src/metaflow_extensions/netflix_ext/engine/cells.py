@@ -22,7 +22,6 @@ class Body:
     last: int
     arguments: tuple[str, ...]
     cells: tuple[str, ...]
-    doc: str = ""
     returns: bool = False
 
 
@@ -56,7 +55,7 @@ def body(source: str, step: str, *, line: int | None, flow: str = "") -> Body | 
         return None
     function = max(functions, key=lambda item: item[:2])[2]
     statements = function.body
-    doc = ast.get_docstring(function) or ""
+    doc = ast.get_docstring(function)
     code = statements[1:] if doc else statements
     assert function.end_lineno is not None
     first = (statements[0].end_lineno or 0) + 1 if doc else _begin(function, source)
@@ -68,7 +67,6 @@ def body(source: str, step: str, *, line: int | None, flow: str = "") -> Body | 
         last=function.end_lineno,
         arguments=tuple(item.arg for item in function.args.args),
         cells=tuple(cell for cell in cells if cell),
-        doc=doc,
         returns=bool(list(_returns(function))),
     )
 
