@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -128,13 +128,7 @@ class FakeArchives:
             raise self.error
         return next((self.files[key] for key in keys if key in self.files), None)
 
-    def fetched(
-        self,
-        package: AnyPackage,
-        advanced: Callable[[int], None] = lambda _: None,
-        *,
-        trusted: Sequence[str] = (),
-    ) -> Path:
+    def fetched(self, package: AnyPackage, *, trusted: Sequence[str] = ()) -> Path:
         self.fetches.append(package.filename)
         if self.web is None:
             raise PackageError(f"{package.url} cannot be fetched")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -29,19 +29,10 @@ class FakeFetcher:
 
     asked: list[tuple[str, str, Sequence[str]]] = field(default_factory=list)
 
-    def fetch(
-        self,
-        url: str,
-        digest: str,
-        path: Path,
-        advanced: Callable[[int], None] = lambda _: None,
-        *,
-        trusted: Sequence[str] = (),
-    ) -> None:
+    def fetch(self, url: str, digest: str, path: Path, *, trusted: Sequence[str] = ()) -> None:
         self.asked.append((url, digest, trusted))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(DATA)
-        advanced(len(DATA))
 
 
 def store_with(**items: bytes) -> MemoryStore:
@@ -108,12 +99,10 @@ def test_a_package_is_fetched_from_its_source(tmp_path: Path) -> None:
     """The URL, the hash and the trusted hosts go to what fetches, and the file is here from then on."""
     fetcher = FakeFetcher()
     some = KeptArchives(tmp_path, (), fetcher)
-    told: list[int] = []
 
-    path = some.fetched(CONDA, told.append, trusted=["example.org"])
+    path = some.fetched(CONDA, trusted=["example.org"])
 
     assert fetcher.asked == [(CONDA.url, f"md5:{MD5}", ["example.org"])]
-    assert told == [len(DATA)]
     assert some.here(CONDA) == path
 
 

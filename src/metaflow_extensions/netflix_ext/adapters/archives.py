@@ -10,7 +10,7 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from ..engine.errors import PackageError
@@ -93,18 +93,12 @@ class KeptArchives:
                     os.unlink(aside)
         return None
 
-    def fetched(
-        self,
-        package: AnyPackage,
-        advanced: Callable[[int], None] = lambda _: None,
-        *,
-        trusted: Sequence[str] = (),
-    ) -> Path:
+    def fetched(self, package: AnyPackage, *, trusted: Sequence[str] = ()) -> Path:
         """Return the file of *package*, fetched from where it comes from; see `Fetcher.fetch`."""
         path, _, _ = self._place(package)
         self._sweep()
         fetcher = self._channels if isinstance(package, CondaPackage) else self._fetcher
-        fetcher.fetch(package.url, package.digest, path, advanced, trusted=trusted)
+        fetcher.fetch(package.url, package.digest, path, trusted=trusted)
         return path
 
     def pinned(self, url: str, filename: str) -> tuple[str, int]:

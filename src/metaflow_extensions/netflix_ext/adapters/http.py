@@ -7,7 +7,7 @@ import os
 import secrets as tokens
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import MappingProxyType
@@ -63,34 +63,24 @@ class HttpFetcher:
         self._settings = settings
         self._local = threading.local()
 
-    def fetch(
-        self,
-        url: str,
-        digest: str,
-        path: Path,
-        advanced: Callable[[int], None] = lambda _: None,
-        *,
-        trusted: Sequence[str] = (),
-    ) -> None:
-        """Put the bytes of *url* into *path*, whole or not at all; *advanced* is told of each block's size.
+    def fetch(self, url: str, digest: str, path: Path, *, trusted: Sequence[str] = ()) -> None:
+        """Put the bytes of *url* into *path*, whole or not at all.
 
         *digest* is a SHA-256 in hexadecimal digits, or ``md5:`` and digits; the certificates of the *trusted* hosts are
-        not checked. Raises PackageError where the file cannot
-        be had, or is not the one that *digest* says; OSError where it cannot be written.
+        not checked. Raises PackageError where the file cannot be had, or is not the one that *digest* says; OSError
+        where it cannot be written.
         """
-        self._transfer(url, digest, path, advanced, trusted)
+        self._transfer(url, digest, path, trusted)
 
     def pinned(self, url: str, path: Path) -> str:
         """Put the bytes of *url*, whatever they are, into *path*, and return their SHA-256; raise as `fetch` does."""
-        return self._transfer(url, "", path, lambda _: None, ())
+        return self._transfer(url, "", path, ())
 
-    def _transfer(
-        self, url: str, digest: str, path: Path, advanced: Callable[[int], None], trusted: Sequence[str]
-    ) -> str:
+    def _transfer(self, url: str, digest: str, path: Path, trusted: Sequence[str]) -> str:
         pause = self._pause
         for attempt in range(1, self._tries + 1):
             try:
-                return self._attempt(url, digest, path, advanced, trusted)
+                return self._attempt(url, digest, path, trusted)
             except _AgainError as error:
                 if attempt == self._tries:
                     raise PackageError(
@@ -113,28 +103,20 @@ class HttpFetcher:
             raise PackageError(f"{redact(url)} cannot be fetched: {redact(str(error))}", "run it again") from error
         return hashed.hexdigest(), size
 
-    def _attempt(
-        self, url: str, digest: str, path: Path, advanced: Callable[[int], None], trusted: Sequence[str]
-    ) -> str:
+    def _attempt(self, url: str, digest: str, path: Path, trusted: Sequence[str]) -> str:
         algorithm, _, expected = digest.rpartition(":")
         path.parent.mkdir(parents=True, exist_ok=True)
         aside = path.with_name(f".{path.name}.{tokens.token_hex(8)}")
         hashed = hashlib.new(algorithm or "sha256", usedforsecurity=False)
-        told = 0
         try:
             with aside.open("wb") as file, self._blocks(url, trusted) as blocks:
                 for block in blocks:
                     file.write(block)
                     hashed.update(block)
-                    told += len(block)
-                    advanced(len(block))
             if digest:
                 _check_digest(url, algorithm or "sha256", expected, hashed.hexdigest())
             os.replace(aside, path)
             return hashed.hexdigest()
-        except BaseException:
-            advanced(-told)
-            raise
         finally:
             with suppress(FileNotFoundError):
                 aside.unlink()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,16 +230,8 @@ class Store(Protocol):
 class Fetcher(Protocol):
     """Fetches files from where they come from; may be asked by several threads."""
 
-    def fetch(
-        self,
-        url: str,
-        digest: str,
-        path: Path,
-        advanced: Callable[[int], None] = ...,
-        *,
-        trusted: Sequence[str] = (),
-    ) -> None:
-        """Put the bytes of *url* into *path*, whole or not at all; *advanced* is told of each block's size.
+    def fetch(self, url: str, digest: str, path: Path, *, trusted: Sequence[str] = ()) -> None:
+        """Put the bytes of *url* into *path*, whole or not at all.
 
         *digest* is a SHA-256, or ``md5:`` and digits; the certificates of the *trusted* hosts are not checked. Raises
         PackageError where the file cannot be had, or is another.
@@ -269,13 +261,7 @@ class PackageFiles(Protocol):
 class Archives(PackageFiles, Protocol):
     """Package files that can be fetched from where they come from, too."""
 
-    def fetched(
-        self,
-        package: AnyPackage,
-        advanced: Callable[[int], None] = ...,
-        *,
-        trusted: Sequence[str] = (),
-    ) -> Path:
+    def fetched(self, package: AnyPackage, *, trusted: Sequence[str] = ()) -> Path:
         """Return the file of *package*, fetched from where it comes from; see `Fetcher.fetch`."""
         ...
 
