@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -71,23 +71,18 @@ def _resolve_one(request: Request, who: str, resolver: Resolver, report: Reporte
         raise unwritable(f"{who}, for {request.arch}: ", error) from error
     except ExtensionError as error:
         report.finished(title, "failed")
-        message = f"{who}, for {request.arch}: {error.message}{_python_of(request, error)}"
+        message = f"{who}, for {request.arch}: {error.message}{_on_python(request, error)}"
         raise type(error)(message, error.hint) from error
     report.finished(title, f"{len(resolved.conda)} conda, {len(resolved.pypi)} PyPI packages")
     return resolved
 
 
-def _python_of(request: Request, error: ExtensionError) -> str:
+def _on_python(request: Request, error: ExtensionError) -> str:
     """Return a line on the step's Python where an explanation names another: solvers do not tell what was asked."""
     python = request.spec.python
     if not isinstance(error, ResolveError) or python in error.message or not re.search(r"\bpython [^*]", error.message):
         return ""
     return f"\n- the Python of the step is {python}"
-
-
-def named(steps: Sequence[str]) -> str:
-    """Return steps as messages name them."""
-    return f"step{'s' if len(steps) > 1 else ''} {', '.join(steps)}"
 
 
 def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEnvironment:

@@ -17,7 +17,6 @@ from ..engine.errors import InputError
 from ..engine.events import Reporter
 from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
-from ..engine.resolve import named
 from ..engine.resolved import ResolvedEnvironment, package_document
 from . import progress, provisions, steps
 from .settings import check_envs_root
@@ -69,8 +68,8 @@ class Service:
         shared = self._bench.wiring.shared_root
         if remote and shared is None:
             raise InputError(
-                f"{named(remote)}: it runs on another machine, and in the datastore '{self._bench.datastore}' that "
-                "machine cannot find its environment",
+                f"{steps.named(remote)}: it runs on another machine, and in the datastore '{self._bench.datastore}' "
+                "that machine cannot find its environment",
                 "run the flow with --datastore=s3, azure or gs",
             )
         return shared[1] if shared is not None else ""
@@ -155,8 +154,8 @@ class Service:
 
     def _create(self, env_id: EnvID, creator: creation.Creator, report: Reporter) -> creation.Prefix:
         names = list(dict.fromkeys(self._steps.get(env_id, ())))
-        title = f"Creating the environment of {named(names)}" if names else f"Creating {env_id.prefix_name}"
-        with at(named(names)) if names else contextlib.nullcontext():
+        title = f"Creating the environment of {steps.named(names)}" if names else f"Creating {env_id.prefix_name}"
+        with at(steps.named(names)) if names else contextlib.nullcontext():
             return creation.create(self._environment(env_id), creator, report, title=title)
 
     def _environment(self, env_id: EnvID) -> ResolvedEnvironment:
@@ -192,7 +191,8 @@ def _check_pythons(remote: Mapping[str, ResolvedEnvironment | None]) -> None:
     if alone:
         python = next(iter(alone.values()))
         raise InputError(
-            f"{named(list(alone))}: it runs on another machine, and its Python, {python.url}, is on this one alone",
+            f"{steps.named(list(alone))}: it runs on another machine, and its Python, {python.url}, is on this one "
+            "alone",
             "set METAFLOW_CONDA_PYPI_PYTHON=uv-managed: then it is a build that goes wherever the environment goes; or "
             "METAFLOW_CONDA_PYPI_PYTHON=conda, and it comes from a channel",
         )

@@ -12,7 +12,6 @@ from ..engine.ask import Ask, ask_of, combine, override
 from ..engine.errors import InputError
 from ..engine.extend import extend
 from ..engine.request import DEFAULT_INDEX, Request, Surroundings, request_for
-from ..engine.resolve import named
 from ..engine.resolved import ResolvedEnvironment
 from ..engine.secret import is_public_index
 from .settings import Settings, channel_name
@@ -82,6 +81,11 @@ def read(question: Mapping[str, Any], bench: Workbench, *, arch: str | None = No
             else:
                 found[name] = step
     return found
+
+
+def named(steps: Sequence[str]) -> str:
+    """Return steps as messages name them."""
+    return f"step{'s' if len(steps) > 1 else ''} {', '.join(steps)}"
 
 
 def asking(found: Iterable[Step]) -> dict[Request, str]:
