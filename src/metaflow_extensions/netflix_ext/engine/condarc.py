@@ -106,7 +106,7 @@ def from_environment(environ: Mapping[str, str]) -> dict[str, Known]:
             if text and name not in found:
                 separator = r"[,:]" if name == "envs_dirs" else r"[,\s]+" if name.endswith("channels") else r","
                 value = [part.strip() for part in re.split(separator, text)] if name in _LISTS else text
-                found[name] = Known(_checked(name, value, f"{variable}", environ), variable)
+                found[name] = Known(_checked(name, value, variable, environ), variable)
     return found
 
 

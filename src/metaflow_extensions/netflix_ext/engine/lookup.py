@@ -53,10 +53,9 @@ class Lookup:
             if found:
                 return found
         ids = id_name(text)
-        every = self.catalog.ids() if ids is not None else ()
-        return tuple(
-            sorted({item.arch for item in every if ids is not None and ids.matches(item.req_id, item.full_id)})
-        )
+        if ids is None:
+            return ()
+        return tuple(sorted({item.arch for item in self.catalog.ids() if ids.matches(item.req_id, item.full_id)}))
 
     def _ran(self, pathspec: Pathspec, text: str, arch: str) -> ResolvedEnvironment:
         try:
