@@ -157,13 +157,16 @@ def _texts(attributes: Mapping[str, Any], key: str) -> tuple[str, ...]:
 
 
 def _urls(attributes: Mapping[str, Any], key: str) -> tuple[str, ...]:
-    found = _texts(attributes, key)
-    for text in found:
-        if not is_url(text):
-            raise InputError(
-                f"{key}: '{text}' is not the URL of an index", "write https://, http:// or file:// and where it is"
-            )
-    return found
+    return tuple(check_index(text, f"{key}: ") for text in _texts(attributes, key))
+
+
+def check_index(text: str, where: str = "") -> str:
+    """Return *text* where it is the URL of an index; else raise InputError, which begins with *where*."""
+    if not is_url(text):
+        raise InputError(
+            f"{where}'{text}' is not the URL of an index", "write https://, http:// or file:// and where it is"
+        )
+    return text
 
 
 def _package_indexes(attributes: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
@@ -178,10 +181,8 @@ def package_index(name: object, index: object, where: str) -> tuple[str, str]:
     requirement = PypiRequirement.parse(name)
     if str(requirement) != requirement.name:
         raise InputError(f"{where}: '{name}' is more than the name of a package", f"write '{requirement.name}'")
-    if "/" in index and not is_url(index):
-        raise InputError(
-            f"{where}: '{index}' is not the URL of an index", "write https://, http:// or file:// and where it is"
-        )
+    if "/" in index:
+        check_index(index, f"{where}: ")
     return requirement.name, index.strip().rstrip("/")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from .ask import Ask, combine
+from .ask import Ask, check_index, combine
 from .errors import ExtensionError, InputError
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, python_constraint
@@ -315,6 +315,12 @@ def _without_brackets(line: Line, text: str) -> str:
         )
     head = f"{fields['channel']}::{match['head']}" if "channel" in fields else match["head"]
     return " ".join([head, fields.get("version") or ("*" if "build" in fields else ""), fields.get("build", "")])
+
+
+def read_index(line: Line) -> str:
+    """Read the URL of an index."""
+    with line.blame():
+        return check_index(line.text)
 
 
 def read_virtual(line: Line) -> VirtualPackage:

@@ -25,6 +25,7 @@ from .asked_file import (
     Place,
     join,
     read_conda,
+    read_index,
     read_python,
     read_text,
     read_virtual,
@@ -33,7 +34,6 @@ from .asked_file import (
 from .platform import check_arch
 from .requirement import PypiRequirement
 from .requirements_txt import Part, Scope, read_line
-from .secret import is_url
 
 _TEXT = "tag:yaml.org,2002:str"
 _LOOSE = re.compile(r"(?P<name>[A-Za-z0-9][\w.\-]*\s*(?:\[[^\]]*\])?)\s*=(?!=)(?P<version>.*)")
@@ -149,13 +149,7 @@ def _channels(node: Node, document: _Document) -> list[Part]:
 
 
 def _indexes(node: Node, document: _Document) -> list[Part]:
-    found = []
-    for line in _texts(node, document):
-        if not is_url(line.text):
-            hint = "write https://, http:// or file:// and where it is"
-            raise line.fault(f"'{line.text}' is not the URL of an index", hint)
-        found.append((line.place(), AskedFile(ask=Ask(indexes=(line.text,)))))
-    return found
+    return [(line.place(), AskedFile(ask=Ask(indexes=(read_index(line),)))) for line in _texts(node, document)]
 
 
 def _platforms(node: Node, document: _Document) -> list[Part]:

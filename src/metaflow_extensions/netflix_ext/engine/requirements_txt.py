@@ -30,6 +30,7 @@ from .asked_file import (
     decode,
     join,
     read_conda,
+    read_index,
     read_python,
     read_text,
     read_virtual,
@@ -37,7 +38,6 @@ from .asked_file import (
 )
 from .options import HashedRequirement, PypiOptions
 from .requirement import PypiRequirement
-from .secret import is_url
 from .torch import check_backend
 
 Part = tuple[Place, AskedFile]
@@ -223,14 +223,6 @@ def _include(value: Line, scope: Scope, *, constraining: bool) -> list[Part]:
     return _parts(decode(data, file), inner)
 
 
-def _index(value: Line) -> str:
-    if not is_url(value.text):
-        raise value.fault(
-            f"'{value.text}' is not the URL of an index", "write https://, http:// or file:// and where it is"
-        )
-    return value.text
-
-
 def _conda_package(value: Line, _: Scope) -> AskedFile:
     requirement = read_conda(value)
     if requirement.name == "python":
@@ -267,8 +259,8 @@ _FLAGS: Mapping[str, AskedFile] = {
 _VALUES: Mapping[str, Callable[[Line, Scope], AskedFile]] = {
     "--requirement": lambda *_: AskedFile(),
     "--constraint": lambda *_: AskedFile(),
-    "--index-url": lambda value, _: AskedFile(index=_index(value)),
-    "--extra-index-url": lambda value, _: AskedFile(ask=Ask(indexes=(_index(value),))),
+    "--index-url": lambda value, _: AskedFile(index=read_index(value)),
+    "--extra-index-url": lambda value, _: AskedFile(ask=Ask(indexes=(read_index(value),))),
     "--find-links": _find_links,
     "--trusted-host": lambda value, _: with_options(PypiOptions(trusted_hosts=(value.text,))),
     "--package-index": _package_index,
