@@ -58,7 +58,7 @@ def spec(channel: str, python: str, *conda: str, pypi: tuple[str, ...] = (), **s
         pypi=tuple(PypiRequirement.parse(text) for text in pypi),
         channels=(channel,),
         indexes=("default",) if pypi else (),
-        virtual=tuple(VirtualPackage.parse(f"__{name}", version) for name, version in sys.items()),
+        virtual=tuple(VirtualPackage.from_pair(f"__{name}", version) for name, version in sys.items()),
     )
 
 

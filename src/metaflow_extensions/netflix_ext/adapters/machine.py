@@ -31,7 +31,7 @@ class LocalMachine:
         for variable, name in _OVERRIDES.items():
             if variable in self._environ:
                 found[name] = self._environ[variable]
-        return tuple(VirtualPackage.parse(name, version) for name, version in sorted(found.items()) if version)
+        return tuple(VirtualPackage.from_pair(name, version) for name, version in sorted(found.items()) if version)
 
 
 def _system() -> dict[str, str]:

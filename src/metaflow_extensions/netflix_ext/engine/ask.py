@@ -122,7 +122,7 @@ def _base(attributes: Mapping[str, Any]) -> dict[str, Any]:
 def _sys(attributes: Mapping[str, Any]) -> Ask:
     packages = _pairs(attributes, "packages")
     return Ask(
-        virtual=tuple(VirtualPackage.parse(name, version) for name, version in packages.items()),
+        virtual=tuple(VirtualPackage.from_pair(name, version) for name, version in packages.items()),
         disabled=_flag(attributes),
     )
 

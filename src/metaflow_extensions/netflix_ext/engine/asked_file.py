@@ -327,4 +327,4 @@ def read_virtual(line: Line) -> VirtualPackage:
     """Read a virtual package and its version: ``__cuda=11.8``, ``__glibc == 2.28``, ``__archspec=1=x86_64``."""
     match = re.fullmatch(r"(?P<name>[^\s=<>!~]+)\s*(?P<version>.*)", line.text.strip())
     with line.blame():
-        return VirtualPackage.parse(match["name"] if match else line.text, match["version"] if match else "")
+        return VirtualPackage.from_pair(match["name"] if match else line.text, match["version"] if match else "")

@@ -105,7 +105,7 @@ def _new_virtual(base: ResolvedEnvironment, ask: Ask) -> tuple[VirtualPackage, .
 
 
 def _virtual(base: ResolvedEnvironment) -> tuple[VirtualPackage, ...]:
-    return tuple(VirtualPackage.parse(*text.split("=", 1)) for text in base.virtual)
+    return tuple(VirtualPackage.parse(text) for text in base.virtual)
 
 
 def _check_python(base: ResolvedEnvironment, python: str | None) -> None:

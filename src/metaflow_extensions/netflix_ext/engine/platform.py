@@ -53,17 +53,23 @@ class VirtualPackage:
         return f"{self.name}={self.version}={self.build}"
 
     @classmethod
-    def parse(cls, name: str, text: str) -> VirtualPackage:
-        """Read the value given for *name*: ``2.28``, ``==2.28`` or ``2.28=0``."""
-        if not isinstance(text, str):
+    def parse(cls, text: str) -> VirtualPackage:
+        """Read ``name=version`` or ``name=version=build``."""
+        name, _, version = text.partition("=")
+        return cls.from_pair(name, version)
+
+    @classmethod
+    def from_pair(cls, name: str, version: object) -> VirtualPackage:
+        """Read the *version* given for *name*: ``2.28``, ``==2.28`` or ``2.28=0``."""
+        if not isinstance(version, str):
             raise InputError(
-                f"'{name}': the version {text!r} is not text",
-                f"put it in quotes, such as '{text}'; a number loses its trailing zeros",
+                f"'{name}': the version {version!r} is not text",
+                f"put it in quotes, such as '{version}'; a number loses its trailing zeros",
             )
-        match = re.fullmatch(r"={0,2}\s*(\d[\w.]*)(?:=(\w+))?", text.strip())
+        match = re.fullmatch(r"={0,2}\s*(\d[\w.]*)(?:=(\w+))?", version.strip())
         if not re.fullmatch(r"__[a-z0-9_]+", name) or not match:
             raise InputError(
-                f"'{name}: {text}' is no virtual package with an exact version",
+                f"'{name}: {version}' is no virtual package with an exact version",
                 "write a name such as __glibc or __cuda and one version such as '2.28'",
             )
         return cls(name, match.group(1), match.group(2) or "0")

@@ -103,7 +103,7 @@ class EnvSpec:
                 pypi=tuple(PypiRequirement.parse(text) for text in values.get("pypi", ())),
                 channels=tuple(values.get("channels", ())),
                 indexes=tuple(values.get("indexes", ())),
-                virtual=tuple(VirtualPackage.parse(*text.split("=", 1)) for text in values.get("virtual", ())),
+                virtual=tuple(VirtualPackage.parse(text) for text in values.get("virtual", ())),
                 conda_only=tuple(CondaRequirement.parse(text) for text in values.get("conda_only", ())),
                 options=PypiOptions.from_dict(values.get("options", {})),
                 base=str(values.get("base", "")),

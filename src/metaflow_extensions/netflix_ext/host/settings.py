@@ -354,7 +354,7 @@ def _virtual(
         for arch in ARCHES:
             by_arch.setdefault(arch, {}).update(_overrides(arch, environ))
         return {
-            arch: tuple(VirtualPackage.parse(key, value) for key, value in packages.items())
+            arch: tuple(VirtualPackage.from_pair(key, value) for key, value in packages.items())
             for arch, packages in by_arch.items()
             if packages
         }
@@ -373,7 +373,7 @@ def _overrides(arch: str, environ: Mapping[str, str]) -> dict[str, str]:
 def _override(name: str, environ: Mapping[str, str]) -> str:
     text = environ[_SYSTEM[name]]
     try:
-        return VirtualPackage.parse(name, text).version
+        return VirtualPackage.from_pair(name, text).version
     except ExtensionError:
         raise SettingError(
             f"{_SYSTEM[name]} is '{text}', which it cannot be", f"{_SYSTEM[name]} may be a version such as '2.28'"
