@@ -14,7 +14,7 @@ from .ask import Ask
 from .errors import InputError
 from .package import CondaPackage
 from .platform import VirtualPackage, satisfies
-from .request import Extension, Request, Surroundings, clean_conda, clean_pypi, options_for, sources, virtual_for
+from .request import Extension, Request, Surroundings, options_for, sources, virtual_for
 from .requirement import CondaRequirement, PypiRequirement, python_fits
 from .resolve import distributions, python_of
 from .resolved import ResolvedEnvironment
@@ -33,7 +33,7 @@ def extend(
     nothing, `resolve` answers with *base* itself. Raises InputError where *ask* wants another Python.
     """
     _check_python(base, ask.python)
-    ask = replace(ask, conda=clean_conda(ask.conda), conda_only=clean_conda(ask.conda_only), pypi=clean_pypi(ask.pypi))
+    ask = _clean(ask)
     have = _distributions(base, names)
     needs = [pair for pair in surroundings.needs.items() if not _meets_need(base, have, pair)]
     conda = [item for item in (*ask.conda, *ask.conda_only) if not _has(base.conda, item)]
@@ -54,6 +54,16 @@ def extend(
     else:
         conda += [CondaRequirement.from_pair(*pair) for pair in needs]
     return _request(base, spec, Extension(base=base, conda=tuple(conda), pypi=tuple(pypi)), ask, surroundings, gpu)
+
+
+def _clean(ask: Ask) -> Ask:
+    """Return *ask*, its requirements without credentials: so they are compared to what is there, and resolved."""
+    return replace(
+        ask,
+        conda=tuple(item.clean() for item in ask.conda),
+        conda_only=tuple(item.clean() for item in ask.conda_only),
+        pypi=tuple(item.clean() for item in ask.pypi),
+    )
 
 
 def _request(

@@ -79,11 +79,11 @@ class PypiOptions:
     def clean(self) -> PypiOptions:
         """Return the same without credentials, its unordered parts sorted."""
         return PypiOptions(
-            constraints=tuple(sorted({_clean(item) for item in self.constraints})),
+            constraints=tuple(sorted({item.clean() for item in self.constraints})),
             find_links=_once(strip_credentials(url) for url in self.find_links),
             trusted_hosts=tuple(sorted(set(self.trusted_hosts))),
             hashed=tuple(
-                sorted({HashedRequirement(_clean(item.requirement), item.hashes) for item in self.hashed}, key=str)
+                sorted({replace(item, requirement=item.requirement.clean()) for item in self.hashed}, key=str)
             ),
             pre=self.pre,
             no_index=self.no_index,
@@ -121,10 +121,6 @@ class PypiOptions:
             strategy=str(values.get("strategy", "")),
             torch_backend=str(values.get("torch_backend", "")),
         )
-
-
-def _clean(requirement: PypiRequirement) -> PypiRequirement:
-    return replace(requirement, url=strip_credentials(requirement.url))
 
 
 def _once(items: Iterable[T]) -> tuple[T, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from .ask import Ask
@@ -11,7 +11,7 @@ from .options import PypiOptions
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
 from .resolved import ResolvedEnvironment
-from .secret import is_url, strip_credentials
+from .secret import is_url
 from .spec import EnvSpec
 
 DEFAULT_INDEX = "default"
@@ -67,12 +67,12 @@ def request_for(ask: Ask, surroundings: Surroundings, *, arch: str, gpu: bool = 
     channels, indexes = sources(ask, surroundings)
     spec = EnvSpec.make(
         python=ask.python or surroundings.python,
-        conda=clean_conda(conda),
-        pypi=clean_pypi(pypi),
+        conda=conda,
+        pypi=pypi,
         channels=() if interpreter else channels,
         indexes=indexes if pypi else (),
         virtual=virtual_for(ask, surroundings, arch=arch, gpu=gpu),
-        conda_only=clean_conda(ask.conda_only),
+        conda_only=ask.conda_only,
         options=options_for(ask, surroundings),
         interpreter=interpreter,
     )
@@ -96,26 +96,13 @@ def options_for(ask: Ask, surroundings: Surroundings) -> PypiOptions:
 
 
 def sources(ask: Ask, surroundings: Surroundings) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return channels and indexes in order of priority, without credentials."""
+    """Return channels and indexes in order of priority."""
     configured = () if surroundings.options.no_index else (*surroundings.indexes, surroundings.index)
     indexes = () if ask.options.no_index else (*ask.indexes, *configured)
-    return (
-        tuple(strip_credentials(channel) for channel in (*ask.channels, *surroundings.channels)),
-        tuple(strip_credentials(index) for index in indexes),
-    )
+    return (*ask.channels, *surroundings.channels), indexes
 
 
-def clean_conda(requirements: Iterable[CondaRequirement]) -> tuple[CondaRequirement, ...]:
-    """Return *requirements* without credentials."""
-    return tuple(replace(item, channel=strip_credentials(item.channel)) for item in requirements)
-
-
-def clean_pypi(requirements: Iterable[PypiRequirement]) -> tuple[PypiRequirement, ...]:
-    """Return *requirements* without credentials."""
-    return tuple(replace(item, url=strip_credentials(item.url)) for item in requirements)
-
-
-def virtual_for(ask: Ask, surroundings: Surroundings, *, arch: str, gpu: bool = False) -> tuple[VirtualPackage, ...]:
+def virtual_for(ask: Ask, surroundings: Surroundings, *, arch: str, gpu: bool) -> tuple[VirtualPackage, ...]:
     """Return the virtual packages that are asked for or configured, which replace the defaults of *arch*."""
     found = {package.name: package for package in surroundings.virtual.get(arch, ())}
     if gpu:

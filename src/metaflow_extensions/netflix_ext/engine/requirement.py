@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .errors import InputError
+from .secret import strip_credentials
 
 if TYPE_CHECKING:
     from packaging.specifiers import Specifier, SpecifierSet
@@ -55,6 +56,10 @@ class CondaRequirement:
         if not match:
             raise InputError(f"'{text}' is not a conda requirement", "write for example 'numpy >=1.26,<2'")
         return cls.from_pair(match.group(1), match.group(2))
+
+    def clean(self) -> CondaRequirement:
+        """Return the same without credentials."""
+        return replace(self, channel=strip_credentials(self.channel))
 
 
 def _conda_version(name: str, text: str) -> tuple[str, str]:
@@ -151,6 +156,10 @@ class PypiRequirement:
                 "give the version once, as the value",
             )
         return replace(head, specifier=_pypi_version(name, text))
+
+    def clean(self) -> PypiRequirement:
+        """Return the same without credentials."""
+        return replace(self, url=strip_credentials(self.url))
 
 
 def _pypi_version(name: str, text: str) -> str:

@@ -11,6 +11,7 @@ from .identity import digest
 from .options import PypiOptions
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
+from .secret import strip_credentials
 
 CONDA_ONLY, PYPI_ONLY, MIXED = "conda-only", "pypi-only", "mixed"
 # uv's Python: one that is installed or one that it manages, as uv prefers; and one that it manages, for any machine.
@@ -53,15 +54,15 @@ class EnvSpec:
         base: str = "",
         interpreter: str = "",
     ) -> EnvSpec:
-        """Build a spec whose parts are sorted and said once; sources keep their order."""
+        """Build a spec without credentials, whose parts are sorted and said once; sources keep their order."""
         return cls(
             python=python,
-            conda=tuple(sorted(set(conda))),
-            pypi=tuple(sorted(set(pypi))),
-            channels=tuple(dict.fromkeys(channels)),
-            indexes=tuple(dict.fromkeys(indexes)),
+            conda=tuple(sorted({item.clean() for item in conda})),
+            pypi=tuple(sorted({item.clean() for item in pypi})),
+            channels=tuple(dict.fromkeys(map(strip_credentials, channels))),
+            indexes=tuple(dict.fromkeys(map(strip_credentials, indexes))),
             virtual=tuple(sorted(set(virtual))),
-            conda_only=tuple(sorted(set(conda_only))),
+            conda_only=tuple(sorted({item.clean() for item in conda_only})),
             options=(options or PypiOptions()).clean(),
             base=base,
             interpreter=interpreter,
