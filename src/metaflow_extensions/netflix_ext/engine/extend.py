@@ -69,17 +69,16 @@ def _clean(ask: Ask) -> Ask:
 def _request(
     base: ResolvedEnvironment, spec: EnvSpec, extension: Extension, ask: Ask, surroundings: Surroundings, gpu: bool
 ) -> Request:
-    # What the base came from goes before what is merely configured here.
-    own_channels, own_indexes = sources(ask, replace(surroundings, channels=()))
     channels, indexes = sources(ask, surroundings)
-    given = virtual_for(Ask(virtual=ask.virtual), replace(surroundings, virtual={}), arch=base.env_id.arch, gpu=gpu)
+    given = virtual_for(ask, replace(surroundings, virtual={}), arch=base.env_id.arch, gpu=gpu)
     virtual = {package.name: package for package in (*_virtual(base), *given)}
     whole = EnvSpec.make(
         python=spec.python,
         conda=(*spec.conda, *(item for item in extension.conda if item not in ask.conda_only)),
         pypi=(*spec.pypi, *extension.pypi),
-        channels=(*own_channels, *spec.channels, *channels),
-        indexes=(*own_indexes[: len(ask.indexes)], *spec.indexes, *indexes) if spec.pypi or extension.pypi else (),
+        # What the base came from goes before what is merely configured here.
+        channels=(*ask.channels, *spec.channels, *channels),
+        indexes=(*indexes[: len(ask.indexes)], *spec.indexes, *indexes) if spec.pypi or extension.pypi else (),
         virtual=tuple(virtual.values()),
         conda_only=(*spec.conda_only, *ask.conda_only),
         options=spec.options.joined(options_for(ask, surroundings)),
