@@ -28,6 +28,12 @@ class Pointer:
     by: str = ""
     on: str = ""
 
+    @classmethod
+    def to(cls, environment: ResolvedEnvironment) -> Pointer:
+        """Return the pointer to *environment*, set by who resolved it, when that was."""
+        facts = environment.provenance
+        return cls(env_id=environment.env_id, by=facts.get("by", ""), on=facts.get("on", ""))
+
     def to_bytes(self) -> bytes:
         """Return it as it is stored."""
         values = {"req_id": self.env_id.req_id, "full_id": self.env_id.full_id, "by": self.by, "on": self.on}
@@ -127,21 +133,19 @@ class Catalog:
 
     def point(self, req_id: str, environment: ResolvedEnvironment) -> None:
         """Let the spec *req_id* resolve to *environment*, which is kept already, from now on."""
-        facts = environment.provenance
-        pointer = Pointer(env_id=environment.env_id, by=facts.get("by", ""), on=facts.get("on", "")).to_bytes()
-        arch = environment.env_id.arch
+        pointer, arch = Pointer.to(environment), environment.env_id.arch
+        data = pointer.to_bytes()
         if self.shared is not None and not (environment.legacy and req_id == environment.env_id.req_id):
-            self.shared.put(latest_by_key(req_id, arch, facts.get("by", "")), pointer, overwrite=True)
-            self.shared.put(latest_key(req_id, arch), pointer, overwrite=True)
-        self.store.put(latest_key(req_id, arch), pointer, overwrite=True)
+            self.shared.put(latest_by_key(req_id, arch, pointer.by), data, overwrite=True)
+            self.shared.put(latest_key(req_id, arch), data, overwrite=True)
+        self.store.put(latest_key(req_id, arch), data, overwrite=True)
 
     def offer(self, req_id: str, environment: ResolvedEnvironment) -> None:
         """Let the spec *req_id* resolve to *environment* in *shared*, where it resolves to nothing there."""
         if self.shared is not None and not environment.legacy:
-            by, on = environment.provenance.get("by", ""), environment.provenance.get("on", "")
-            pointer = Pointer(env_id=environment.env_id, by=by, on=on).to_bytes()
-            self.shared.put(latest_by_key(req_id, environment.env_id.arch, by), pointer)
-            self.shared.put(latest_key(req_id, environment.env_id.arch), pointer)
+            pointer, arch = Pointer.to(environment), environment.env_id.arch
+            self.shared.put(latest_by_key(req_id, arch, pointer.by), pointer.to_bytes())
+            self.shared.put(latest_key(req_id, arch), pointer.to_bytes())
 
     def alias(self, alias: Alias, arch: str) -> Pointer | None:
         """Return what *alias* means on *arch*, or None; raise StoreError where its record is damaged."""
