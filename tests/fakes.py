@@ -131,7 +131,7 @@ class FakeArchives:
     def fetched(self, package: AnyPackage, *, trusted: Sequence[str] = ()) -> Path:
         self.fetches.append(package.filename)
         if self.web is None:
-            raise PackageError(f"{package.url} cannot be fetched")
+            raise PackageError(f"{package.url} cannot be fetched", "look")
         path = self.web / package.filename
         path.write_text(package.filename)
         return path

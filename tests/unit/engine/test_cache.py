@@ -30,7 +30,7 @@ class CountingStore(MemoryStore):
 
     def put_file(self, key: str, path: Path) -> None:
         if self.refused in key:
-            raise StoreError(f"'{key}' cannot be written: access is denied")
+            raise StoreError(f"'{key}' cannot be written: access is denied", "look")
         self.given.append(key)
         super().put_file(key, path)
 

@@ -82,7 +82,7 @@ def test_what_has_none_is_remembered(tmp_path: Path) -> None:
 def test_a_failure_lists_nothing(tmp_path: Path) -> None:
     """Without all of it there is no list; a list that is damaged is named."""
     store, report = MemoryStore(), Recorder()
-    parts, _ = compiler(tmp_path, store, error=ToolError("there is no Python 3.11"))
+    parts, _ = compiler(tmp_path, store, error=ToolError("there is no Python 3.11", "look"))
 
     with pytest.raises(ToolError):
         publish(ENVIRONMENT, parts, report, title="Compiling")

@@ -79,8 +79,8 @@ def test_without_wheels_nobody_installs_wheels(prefixes: PrefixFolder) -> None:
 @pytest.mark.parametrize("stage", ["conda", "wheels", "activator", "interrupt"])
 def test_a_failure_leaves_nothing_behind(prefixes: PrefixFolder, tmp_path: Path, stage: str) -> None:
     """Whatever fails, when it fails: the error comes out as it is, no trace stays, and the next create works."""
-    error: BaseException = KeyboardInterrupt() if stage == "interrupt" else PackageError("other bytes")
-    part = FakeActivator(PackageError("other bytes")) if stage == "activator" else FakeInstaller(error)
+    error: BaseException = KeyboardInterrupt() if stage == "interrupt" else PackageError("other bytes", "look")
+    part = FakeActivator(PackageError("other bytes", "look")) if stage == "activator" else FakeInstaller(error)
     parts = creator(prefixes, **{"conda" if stage == "interrupt" else stage: part})
 
     with pytest.raises(type(error)):

@@ -85,7 +85,7 @@ def test_what_is_here_needs_no_store(tmp_path: Path) -> None:
     report = Recorder()
     plain = resolved(NUMPY, pypi=[PLAIN])
     file = tmp_path / PLAIN.filename
-    broken = FakeArchives(at_hand={PLAIN.filename: file}, error=StoreError("it cannot be reached"))
+    broken = FakeArchives(at_hand={PLAIN.filename: file}, error=StoreError("it cannot be reached", "look"))
 
     conda, pypi, _ = at_hand(plain, broken, lambda _: True, report, report.note)
 
@@ -111,7 +111,7 @@ def test_packages_of_a_store_lie_where_their_url_tells(tmp_path: Path) -> None:
 def test_a_store_that_cannot_be_reached_is_told(tmp_path: Path) -> None:
     """What has a source is fetched from there then; what has none is the store's error."""
     report = Recorder()
-    broken = FakeArchives(error=StoreError("'s3://x' cannot be reached"))
+    broken = FakeArchives(error=StoreError("'s3://x' cannot be reached", "look"))
 
     assert at_hand(resolved(NUMPY), broken, nothing, report, report.note)[0] == resolved(NUMPY).conda
     assert report.notes == ["'s3://x' cannot be reached. Packages are fetched from where they come from"]

@@ -76,7 +76,7 @@ def test_what_the_store_has_lost_is_made_again(tmp_path: Path) -> None:
 
 def test_what_cannot_be_packed_is_an_error(tmp_path: Path) -> None:
     """The error of the tool comes out; a package that is nowhere is named."""
-    parts, _, _ = formatter(tmp_path, ".conda", error=ToolError("it is not installed"))
+    parts, _, _ = formatter(tmp_path, ".conda", error=ToolError("it is not installed", "look"))
     report = Recorder()
     with pytest.raises(ToolError):
         forms([ENVIRONMENT], parts, report)

@@ -61,7 +61,7 @@ def _catalog(shared: MemoryStore, folder: Counting) -> Catalog:
 
 
 def no_task(pathspec: Pathspec) -> EnvID:
-    raise UnknownError(f"there is no '{pathspec}'")
+    raise UnknownError(f"there is no '{pathspec}'", "look")
 
 
 def content(store: MemoryStore) -> dict[str, bytes]:

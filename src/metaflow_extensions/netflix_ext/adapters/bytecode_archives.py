@@ -21,6 +21,7 @@ from .bytecode import FLAGS, PROGRAM, with_sources
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 _LIMIT_SECONDS = 1800.0
+_HINT = "steps run without: what they import first takes longer"
 
 
 class KeptByteCode:
@@ -58,7 +59,7 @@ class KeptByteCode:
     def _compile(self, package: AnyPackage, file: Path, minor: str, folder: Path) -> None:
         python = self._python(minor)
         if python is None:
-            raise ToolError(f"there is no Python {minor} on this machine to make byte code with")
+            raise ToolError(f"there is no Python {minor} on this machine to make byte code with", _HINT)
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(prefix=".unpacked-", dir=folder.parent) as aside:
             tree = Path(aside, "tree")
@@ -73,7 +74,7 @@ class KeptByteCode:
             command = [str(python), *FLAGS, str(PROGRAM)]
             done = process.run(command, environment={}, text=json.dumps(request), timeout=_LIMIT_SECONDS)
         if done.returncode != 0 or not folder.is_dir():
-            raise ToolError(f"byte code of {package.filename} cannot be made: {done.stderr.strip()[-400:]}")
+            raise ToolError(f"byte code of {package.filename} cannot be made: {done.stderr.strip()[-400:]}", _HINT)
 
 
 def _sources_of_wheel(file: Path, tree: Path, site: str) -> None:

@@ -62,7 +62,7 @@ class CondaProgram:
         try:
             return process.run([str(self.path), *words], environment=full, timeout=timeout, leashed=leashed)
         except ToolError as error:
-            raise ToolError(error.message, error.hint or self._instead) from error
+            raise ToolError(error.message, self._instead) from error
 
     def failed(self, words: Sequence[str], done: process.Finished, why: str = "") -> ToolError:
         """Return the error for a run that is no answer: the command, its last lines, credentials masked."""

@@ -227,7 +227,10 @@ class UvPythonInstaller:
         ]
         done = run_uv(self._program or find_uv(), [*arguments, str(stage)], folder=stage)
         if done.returncode != 0:
-            raise CreateError(f"uv cannot make a virtual environment of {executable}: {complaint(done.stderr).text}")
+            raise CreateError(
+                f"uv cannot make a virtual environment of {executable}: {complaint(done.stderr).text}",
+                "check that this Python runs, or take another one: METAFLOW_CONDA_PYPI_PYTHON=uv-managed, or =conda",
+            )
 
     def _unpacked(self, interpreter: Interpreter) -> Path:
         """Return the folder of a build, unpacked now if need be."""

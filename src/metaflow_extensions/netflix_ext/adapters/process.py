@@ -83,7 +83,9 @@ def _finish(
         stdout, stderr = process.communicate(text, timeout=timeout)
     except subprocess.TimeoutExpired:
         _abandon(process)
-        raise ToolError(f"{_shown(command)} did not end within {timeout:.0f} s") from None
+        raise ToolError(
+            f"{_shown(command)} did not end within {timeout:.0f} s", "run it by hand, and see what it waits for"
+        ) from None
     except BaseException:
         _abandon(process)
         raise
@@ -92,6 +94,7 @@ def _finish(
     return Finished(returncode=process.returncode, stdout=stdout or "", stderr=stderr or "")
 
 
+_NOT_STARTED = "check that it is there, and may be executed"
 _RUNNING = []  # type: list[subprocess.Popen[str]]
 
 
@@ -184,7 +187,7 @@ def _start(
             start_new_session=True,
         )
     except OSError as error:
-        raise ToolError(f"{_shown(command)} cannot be started: {error}") from error
+        raise ToolError(f"{_shown(command)} cannot be started: {error}", _NOT_STARTED) from error
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -233,4 +236,4 @@ def detach(command: Sequence[str], *, environment: Mapping[str, str], text: str)
                 check=True,
             )
     except (OSError, subprocess.CalledProcessError) as error:
-        raise ToolError(f"{_shown(command)} cannot be started: {error}") from error
+        raise ToolError(f"{_shown(command)} cannot be started: {error}", _NOT_STARTED) from error

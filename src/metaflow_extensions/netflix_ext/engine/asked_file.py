@@ -89,7 +89,7 @@ class Place:
 class FileError(InputError):
     """Something in a file cannot be understood; the message shows where."""
 
-    def __init__(self, place: Place, message: str, hint: str = "") -> None:
+    def __init__(self, place: Place, message: str, hint: str) -> None:
         super().__init__(f"{place}: {message}\n{place.excerpt}", hint)
         self.place = place
 
@@ -98,7 +98,7 @@ class FaultsError(InputError):
     """Several things in files cannot be understood."""
 
     def __init__(self, errors: tuple[FileError, ...]) -> None:
-        hints = dict.fromkeys(error.hint for error in errors if error.hint)
+        hints = dict.fromkeys(error.hint for error in errors)
         super().__init__("\n".join(error.message for error in errors), "\n      ".join(hints))
         self.errors = errors
 
@@ -179,7 +179,7 @@ class Line:
     def _piece(self, offset: int) -> _Piece:
         return next((piece for piece in reversed(self.pieces) if piece.start <= offset), self.pieces[0])
 
-    def fault(self, message: str, hint: str = "", *, offset: int = 0) -> FileError:
+    def fault(self, message: str, hint: str, *, offset: int = 0) -> FileError:
         """Return the error to raise for the character at *offset*; values of variables do not show in it."""
         for value, name in self.hidden:
             message, hint = message.replace(value, name), hint.replace(value, name)

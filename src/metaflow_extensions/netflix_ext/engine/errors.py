@@ -4,6 +4,7 @@ ExtensionError               base: a message, a hint
   InputError                 what the user wrote cannot be understood or contradicts itself
     UnknownError             a name means no environment that is known, or several
     AliasError               an alias cannot be given, or cannot come to mean another environment
+    FileError, FaultsError   the same of one place in a file, or of several: see `asked_file`
   SettingError               a configuration variable holds a value it cannot have
   ResolveError               no set of packages satisfies a spec
   SourceError                a channel or index is missing, unreachable or returns garbage
@@ -24,13 +25,13 @@ class ExtensionError(Exception):
 
     headline = "Environment error"
 
-    def __init__(self, message: str, hint: str = "") -> None:
+    def __init__(self, message: str, hint: str) -> None:
         self.message = redact(message)
         self.hint = redact(hint)
         super().__init__(self.message)
 
     def __str__(self) -> str:
-        return f"{self.message}\n\nhint: {self.hint}" if self.hint else self.message
+        return f"{self.message}\n\nhint: {self.hint}"
 
 
 class InputError(ExtensionError):

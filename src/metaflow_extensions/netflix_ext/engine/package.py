@@ -11,6 +11,8 @@ from .errors import StoreError
 
 # The host in the URL of a file that cannot be fetched: it lies in a store alone, as 1.x has put it there.
 NOWHERE = "_fake"
+# What to do about a damaged document.
+REPAIR = "remove it, or resolve the environment again with --force-rebuild-environments"
 
 
 @dataclass(frozen=True)
@@ -129,16 +131,16 @@ def package_to_dict(package: AnyPackage) -> dict[str, Any]:
 def package_from_dict(kind: type[_Package], data: Any, where: str) -> _Package:
     """Read what `package_to_dict` wrote; *where* names the place in an error."""
     if not isinstance(data, dict):
-        raise StoreError(f"{where}: expected an object, found {type(data).__name__}")
+        raise StoreError(f"{where}: expected an object, found {type(data).__name__}", REPAIR)
     values: dict[str, Any] = {}
     for field in fields(kind):
         if field.name not in data:
             if field.default is MISSING:
-                raise StoreError(f"{where}.{field.name}: missing")
+                raise StoreError(f"{where}.{field.name}: missing", REPAIR)
             continue
         value = data[field.name]
         if not isinstance(value, _TYPES[str(field.type)]) or isinstance(value, bool) or not _texts(value):
-            raise StoreError(f"{where}.{field.name}: {value!r} is not of type {field.type}")
+            raise StoreError(f"{where}.{field.name}: {value!r} is not of type {field.type}", REPAIR)
         values[field.name] = tuple(value) if isinstance(value, list) else value
     return kind(**values)
 

@@ -10,6 +10,7 @@ from typing import Any
 from .errors import SchemaError, StoreError
 from .identity import EnvID, full_id
 from .package import (
+    REPAIR,
     AnyPackage,
     CondaPackage,
     Interpreter,
@@ -127,14 +128,14 @@ class ResolvedEnvironment:
         try:
             document = json.loads(data.decode("utf-8"))
         except ValueError as error:
-            raise StoreError(f"{where}: not an environment document ({error})", _REPAIR) from None
+            raise StoreError(f"{where}: not an environment document ({error})", REPAIR) from None
         return cls.from_dict(document, where)
 
     @classmethod
     def from_dict(cls, document: Any, where: str) -> ResolvedEnvironment:
         """Read the plain values of `to_dict`."""
         if not isinstance(document, dict):
-            raise StoreError(f"{where}: not an environment document", _REPAIR)
+            raise StoreError(f"{where}: not an environment document", REPAIR)
         if document.get("schema") != SCHEMA:
             raise SchemaError(
                 f"{where}: schema {document.get('schema')!r} is not one that this version reads ({SCHEMA})",
@@ -142,7 +143,7 @@ class ResolvedEnvironment:
             )
         ids = document.get("id")
         if not isinstance(ids, list) or len(ids) != 3:
-            raise StoreError(f"{where}.id: not an environment id", _REPAIR)
+            raise StoreError(f"{where}.id: not an environment id", REPAIR)
         made = cls.make(
             req_id=str(ids[0]),
             arch=str(ids[2]),
@@ -157,31 +158,28 @@ class ResolvedEnvironment:
         if made.legacy:
             return replace(made, env_id=EnvID(*map(str, ids)))
         if list(made.env_id) != ids:
-            raise StoreError(f"{where}: its packages do not hash to the id {ids[1]} that it claims", _REPAIR)
+            raise StoreError(f"{where}: its packages do not hash to the id {ids[1]} that it claims", REPAIR)
         return made
-
-
-_REPAIR = "remove it, or resolve the environment again with --force-rebuild-environments"
 
 
 def _mapping(document: dict[str, Any], key: str, where: str) -> dict[str, Any]:
     value = document.get(key)
     if not isinstance(value, dict):
-        raise StoreError(f"{where}.{key}: expected an object", _REPAIR)
+        raise StoreError(f"{where}.{key}: expected an object", REPAIR)
     return value
 
 
 def _strings(document: dict[str, Any], key: str, where: str) -> tuple[str, ...]:
     value = document.get(key)
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise StoreError(f"{where}.{key}: expected a list of texts", _REPAIR)
+        raise StoreError(f"{where}.{key}: expected a list of texts", REPAIR)
     return tuple(value)
 
 
 def _packages(kind: Any, document: dict[str, Any], key: str, where: str) -> tuple[Any, ...]:
     items = document.get(key)
     if not isinstance(items, list):
-        raise StoreError(f"{where}.{key}: expected a list", _REPAIR)
+        raise StoreError(f"{where}.{key}: expected a list", REPAIR)
     return tuple(package_from_dict(kind, item, f"{where}.{key}[{index}]") for index, item in enumerate(items))
 
 
@@ -206,5 +204,5 @@ def find_in_package(data: bytes, env_id: EnvID, where: str) -> ResolvedEnvironme
         documents = json.loads(data.decode("utf-8"))["environments"]
         wanted = [document for document in documents if document["id"] == list(env_id)]
     except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(f"{where}: not a file of environments ({error})", _REPAIR) from None
+        raise StoreError(f"{where}: not a file of environments ({error})", REPAIR) from None
     return ResolvedEnvironment.from_dict(wanted[0], where) if wanted else None

@@ -203,7 +203,7 @@ def _readable(shown: Sequence[Shown]) -> str:
     told: set[EnvID] = set()
     for item in shown:
         text.write(f"Step {item.step} on {item.arch}: {item.words}\n")
-        if item.error is not None and item.error.hint:
+        if item.error is not None:
             text.write(f"    hint: {item.error.hint}\n")
         if item.facts is not None:
             env_id = item.facts.environment.env_id

@@ -231,7 +231,9 @@ class Wiring:
         try:
             self._worker.request("unpack", {"archive": str(archive), "target": str(target)})
         except WorkerError as error:
-            raise ToolError(f"'{archive}' cannot be unpacked: {error.message}") from error
+            raise ToolError(
+                f"'{archive}' cannot be unpacked: {error.message}", "steps run without its byte code"
+            ) from error
 
     def minor_of(self, python: Path) -> str | None:
         """Return ``3.11`` for an interpreter of that minor; None for one that is no CPython of the usual kind."""

@@ -154,7 +154,7 @@ def test_byte_code_that_is_damaged_is_told_and_passed_over(tmp_path: Path) -> No
 def test_what_could_not_come_is_raised_where_it_is_needed(tmp_path: Path) -> None:
     """The error of a wheel is raised when wheels are asked for, and from then on it is known that they were."""
     failed: Future[PypiPackage] = Future()
-    failed.set_exception(StoreError("gone"))
+    failed.set_exception(StoreError("gone", "look"))
     additions = Additions([], [failed], [], TravelledByteCode(str(tmp_path)))
 
     assert not additions.asked
