@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from .errors import AliasError, InputError
 
 DEFAULT_TAG = "latest"
-MOVING_TAGS = ("latest", "candidate", "stable")
+_MOVING_TAGS = ("latest", "candidate", "stable")
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.\-]*(?:/[a-z0-9_][a-z0-9_.\-]*)*")
 _TAG = re.compile(r"[a-z0-9_][a-z0-9_.\-]*")
@@ -39,7 +39,7 @@ class Alias:
     @property
     def moves(self) -> bool:
         """Whether it may come to name another environment; any other tag is final."""
-        return self.tag in MOVING_TAGS
+        return self.tag in _MOVING_TAGS
 
     @classmethod
     def parse(cls, text: str) -> Alias:

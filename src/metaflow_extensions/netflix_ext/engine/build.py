@@ -26,7 +26,7 @@ from .package import PypiPackage, package_from_dict, package_to_dict
 from .ports import Archives, Origins, Store
 from .resolved import ResolvedEnvironment
 
-ANY = "any"
+_ANY = "any"
 _WORKERS = 4
 
 
@@ -116,7 +116,7 @@ class Builds:
     def _known(self, origin: Origin) -> tuple[PypiPackage, Path] | None:
         """Return what a store has, where its wheel is there too."""
         for store in self._builder.stores:
-            for arch in (self._environment.env_id.arch, ANY):
+            for arch in (self._environment.env_id.arch, _ANY):
                 key = built_key(origin.digest, self._environment.cache_tag, arch)
                 data = store.get(key)
                 package = read(data, store.where(key)) if data is not None else None
@@ -149,7 +149,7 @@ class Builds:
     def _check(self, name: str, package: PypiPackage) -> None:
         _check_name(name, package)
         arch = self._environment.env_id.arch
-        if arch != self._builder.arch and _place(package, arch) != ANY:
+        if arch != self._builder.arch and _place(package, arch) != _ANY:
             raise ResolveError(
                 f"'{name}' is built here to {package.filename}, which does not run on {arch}: only a wheel without "
                 "compiled parts can be built for another platform",
@@ -207,4 +207,4 @@ def read(data: bytes, where: str) -> PypiPackage:
 
 def _place(package: PypiPackage, arch: str) -> str:
     tags = parse_wheel_filename(package.filename)[3]
-    return ANY if all(tag.platform == "any" for tag in tags) else arch
+    return _ANY if all(tag.platform == "any" for tag in tags) else arch

@@ -13,7 +13,7 @@ from .errors import CreateError, unwritable
 from .events import Reporter
 from .fetch import at_hand
 from .identity import EnvID, parse_env_id
-from .platform import VirtualPackage, satisfies
+from .platform import LEGACY_MANYLINUX, VirtualPackage, satisfies
 from .ports import (
     Activator,
     CondaInstaller,
@@ -27,7 +27,6 @@ from .ports import (
 from .resolved import ResolvedEnvironment
 
 _MANYLINUX = re.compile(r"manylinux_2_(\d+)_")
-_LEGACY = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1_": 5}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -184,7 +183,7 @@ def _demands(environment: ResolvedEnvironment) -> list[tuple[str, str, str]]:
     for wheel in environment.pypi:
         tags = wheel.filename.rpartition("-")[2]
         minors = [int(minor) for minor in _MANYLINUX.findall(tags)]
-        minors += [minor for name, minor in _LEGACY.items() if name in tags]
+        minors += [minor for name, minor in LEGACY_MANYLINUX.items() if f"{name}_" in tags]
         if minors:
             found.append((wheel.filename, "__glibc", f">=2.{min(minors)}"))
     return found

@@ -155,7 +155,7 @@ def _has(packages: Iterable[CondaPackage], requirement: CondaRequirement) -> boo
         package.name == requirement.name
         and not requirement.build
         and (not requirement.channel or requirement.channel.rstrip("/") in (package.channel, _last(package.channel)))
-        and surely(package.version, requirement.constraint)
+        and _surely(package.version, requirement.constraint)
         for package in packages
     )
 
@@ -164,7 +164,7 @@ def _last(channel: str) -> str:
     return channel.rstrip("/").rpartition("/")[2]
 
 
-def surely(version: str, constraint: str) -> bool:
+def _surely(version: str, constraint: str) -> bool:
     """Tell whether *version* meets conda's *constraint*, no where only conda's own rules could tell."""
     if not constraint:
         return True

@@ -16,7 +16,7 @@ from .package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 from .ports import PackageFiles
 from .resolved import ResolvedEnvironment
 
-TASK = "fetch packages from the store"
+_TASK = "fetch packages from the store"
 _WORKERS = 8
 _SHOWN = 5
 
@@ -94,13 +94,13 @@ class _Files:
         """Look for the file of each of *packages*, here and in the stores."""
         if not packages:
             return
-        report.started(TASK, len(packages))
+        report.started(_TASK, len(packages))
         try:
             with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
                 for number, _ in enumerate(pool.map(self._one, packages), 1):
-                    report.advanced(TASK, number)
+                    report.advanced(_TASK, number)
         finally:
-            report.finished(TASK, f"{self.copied} packages")
+            report.finished(_TASK, f"{self.copied} packages")
 
     def _one(self, package: AnyPackage) -> None:
         path = self._archives.here(package)

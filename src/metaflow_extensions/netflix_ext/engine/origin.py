@@ -16,7 +16,7 @@ from .requirement import PypiRequirement
 from .secret import redact, strip_credentials
 
 WHEEL, ARCHIVE, GIT, FOLDER = "wheel", "archive", "git", "folder"
-ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
+_ARCHIVES = (".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".tar", ".zip")
 _OTHERS = ("hg+", "svn+", "bzr+")
 
 
@@ -58,7 +58,7 @@ class Link:
         if url.startswith(("http://", "https://", "file:")):
             if path.endswith(".whl"):
                 return cls(WHEEL, url, sha256=rest["sha256"])
-            if path.endswith(ARCHIVES):
+            if path.endswith(_ARCHIVES):
                 return cls(ARCHIVE, url, **rest)
             if url.startswith("file:"):
                 return cls(FOLDER, url.rstrip("/"), **rest)
@@ -67,7 +67,7 @@ class Link:
         raise InputError(
             f"'{name} @ {redact(text)}' {what}",
             "write git+https://, git+ssh:// or git+file:// for a repository, file:// for a folder, or link to a file "
-            f"that ends in .whl, {', '.join(ARCHIVES)}",
+            f"that ends in .whl, {', '.join(_ARCHIVES)}",
         )
 
 

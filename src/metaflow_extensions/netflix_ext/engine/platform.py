@@ -22,6 +22,9 @@ _MACHINES = {
     ("Darwin", "arm64"): "osx-arm64",
 }
 
+# What wheels for Linux are called that do not name the glibc they need (PEP 600), and its minor.
+LEGACY_MANYLINUX: Mapping[str, int] = {"manylinux2014": 17, "manylinux2010": 12, "manylinux1": 5}
+
 
 def arch_of(system: str, machine: str) -> str:
     """Return conda's platform name for ``platform.system()`` and ``platform.machine()``."""

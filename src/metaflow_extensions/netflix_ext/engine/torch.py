@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from .errors import InputError
 from .platform import VirtualPackage, version_of
 
-AUTO = "auto"
+_AUTO = "auto"
 # The versions of CUDA that uv knows builds for.
 CUDA = (
     *((8, 0), (9, 0), (9, 1), (9, 2), (10, 0), (10, 1), (10, 2)),
@@ -33,7 +33,7 @@ def backend_for(text: str, arch: str, virtual: Iterable[VirtualPackage]) -> str:
 
     Without one it is ``cpu``, and with one the newest CUDA that a driver of that version runs.
     """
-    if text != AUTO:
+    if text != _AUTO:
         return text
     cuda = version_of(virtual, "__cuda")
     if arch.startswith("osx") or not cuda:

@@ -14,12 +14,12 @@ from packaging.utils import BuildTag, InvalidWheelFilename, parse_wheel_filename
 from packaging.version import InvalidVersion, Version
 
 from .errors import InputError
-from .platform import VirtualPackage, check_arch, version_of
+from .platform import LEGACY_MANYLINUX, VirtualPackage, check_arch, version_of
 from .requirement import FREE_THREADED
 
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "osx-64": "x86_64", "osx-arm64": "arm64"}
 _OLDEST_GLIBC = {"x86_64": 5, "aarch64": 17}
-_LEGACY = {17: "manylinux2014", 12: "manylinux2010", 5: "manylinux1"}
+_LEGACY = {minor: name for name, minor in LEGACY_MANYLINUX.items()}
 
 
 def target_tags(python: str, arch: str, virtual: Iterable[VirtualPackage]) -> Mapping[Tag, int]:
