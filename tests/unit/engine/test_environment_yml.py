@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.engine.asked_file import AskedFile, FileContext, FileError
+from metaflow_extensions.netflix_ext.engine.asked_file import AskedFile, FileContext
 from metaflow_extensions.netflix_ext.engine.environment_yml import load_environment, parse_environment
 from metaflow_extensions.netflix_ext.engine.errors import InputError
+from metaflow_extensions.netflix_ext.engine.place import FileError
 
 FILES = Path(__file__).parents[2] / "cases" / "files"
 

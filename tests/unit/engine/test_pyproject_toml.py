@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.engine.asked_file import AskedFile, FileContext, FileError
+from metaflow_extensions.netflix_ext.engine.asked_file import AskedFile, FileContext
 from metaflow_extensions.netflix_ext.engine.errors import InputError
+from metaflow_extensions.netflix_ext.engine.place import FileError
 from metaflow_extensions.netflix_ext.engine.pyproject_toml import Wanted, load_pyproject, parse_pyproject
 
 FILES = Path(__file__).parents[2] / "cases" / "files"

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.engine.asked_file import AskedFile, FileContext, FileError, Line, Place
+from metaflow_extensions.netflix_ext.engine.asked_file import AskedFile, FileContext
 from metaflow_extensions.netflix_ext.engine.errors import InputError
+from metaflow_extensions.netflix_ext.engine.place import FileError, Line, Place
 from metaflow_extensions.netflix_ext.engine.requirements_txt import (
     load_requirements,
     parse_requirements,

@@ -16,30 +16,16 @@ from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 from ruamel.yaml.reader import ReaderError
 
 from .ask import Ask
-from .asked_file import (
-    AskedFile,
-    Faults,
-    FileContext,
-    FileError,
-    Line,
-    Place,
-    join,
-    read_conda,
-    read_index,
-    read_python,
-    read_text,
-    read_virtual,
-    split_lines,
-)
-from .platform import check_arch
+from .asked_file import AskedFile, FileContext, Part, join, read_conda, read_index, read_python, read_virtual
+from .place import Faults, FileError, Line, Place, read_text, split_lines
+from .platform import check_arch, is_platform
 from .requirement import PypiRequirement
-from .requirements_txt import Part, Scope, read_line
+from .requirements_txt import Scope, read_line
 
 _TEXT = "tag:yaml.org,2002:str"
 _LOOSE = re.compile(r"(?P<name>[A-Za-z0-9][\w.\-]*\s*(?:\[[^\]]*\])?)\s*=(?!=)(?P<version>.*)")
 _SELECTOR = re.compile(r"sel\((?P<word>[^()]*)\)")
 _COMMENT_SELECTOR = re.compile(r"\s+#\s*\[(?P<word>[\w\-]+)\]\s*$")
-_PLATFORM = re.compile(r"(?:linux|osx|win|emscripten|wasi|zos|freebsd)-\w+")
 _WORDS: Mapping[str, tuple[str, ...]] = {
     "linux-64": ("linux", "linux64", "unix", "linux-64"),
     "linux-aarch64": ("linux", "aarch64", "unix", "linux-aarch64"),
@@ -155,7 +141,7 @@ def _indexes(node: Node, document: _Document) -> list[Part]:
 def _platforms(node: Node, document: _Document) -> list[Part]:
     found = []
     for line in _texts(node, document):
-        if not _PLATFORM.fullmatch(line.text):
+        if not is_platform(line.text):
             raise line.fault(f"'{line.text}' is not a platform of conda", "write for example linux-64 or osx-arm64")
         found.append((line.place(), AskedFile(platforms=(line.text,))))
     return found

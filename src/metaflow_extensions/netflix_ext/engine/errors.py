@@ -4,7 +4,7 @@ ExtensionError               base: a message, a hint
   InputError                 what the user wrote cannot be understood or contradicts itself
     UnknownError             a name means no environment that is known, or several
     AliasError               an alias cannot be given, or cannot come to mean another environment
-    FileError, FaultsError   the same of one place in a file, or of several: see `asked_file`
+    FileError, FaultsError   the same of one place in a file, or of several: see `place`
   SettingError               a configuration variable holds a value it cannot have
   ResolveError               no set of packages satisfies a spec
   SourceError                a channel or index is missing, unreachable or returns garbage

@@ -14,6 +14,7 @@ from .errors import InputError
 
 ARCHES = ("linux-64", "linux-aarch64", "osx-64", "osx-arm64")
 
+_PLATFORM = re.compile(r"(?:linux|osx|win|emscripten|wasi|zos|freebsd)-\w+")
 _MACHINES = {
     ("Linux", "x86_64"): "linux-64",
     ("Linux", "aarch64"): "linux-aarch64",
@@ -35,6 +36,11 @@ def arch_of(system: str, machine: str) -> str:
             f"environments are not supported on {system} {machine}",
             f"use one of {', '.join(ARCHES)}",
         ) from None
+
+
+def is_platform(name: str) -> bool:
+    """Tell whether *name* is how conda names a platform, be it one we resolve for or not."""
+    return _PLATFORM.fullmatch(name) is not None
 
 
 def check_arch(arch: str) -> str:

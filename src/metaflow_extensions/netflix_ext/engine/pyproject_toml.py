@@ -14,22 +14,12 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from .ask import Ask
-from .asked_file import (
-    AskedFile,
-    Faults,
-    FileContext,
-    FileError,
-    Line,
-    Place,
-    join,
-    read_python,
-    read_text,
-    split_lines,
-)
+from .asked_file import AskedFile, FileContext, Part, join, read_python, with_options
 from .errors import InputError
 from .options import PypiOptions
+from .place import Faults, FileError, Line, Place, read_text, split_lines
 from .requirement import PypiRequirement
-from .requirements_txt import Part, read_requirement, with_options
+from .requirements_txt import read_requirement
 from .secret import is_url
 from .toml import read_toml
 

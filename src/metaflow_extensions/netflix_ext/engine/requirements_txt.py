@@ -23,24 +23,19 @@ from packaging.utils import (
 from .ask import Ask, package_index
 from .asked_file import (
     AskedFile,
-    Faults,
     FileContext,
-    Line,
-    Place,
-    decode,
+    Part,
     join,
     read_conda,
     read_index,
     read_python,
-    read_text,
     read_virtual,
-    split_lines,
+    with_options,
 )
 from .options import HashedRequirement, PypiOptions
+from .place import Faults, Line, Place, decode, read_text, split_lines
 from .requirement import PypiRequirement
 from .torch import check_backend
-
-Part = tuple[Place, AskedFile]
 
 _COMMENT = re.compile(r"(?:^|\s+)#.*$")
 _WHOLE_COMMENT = re.compile(r"\s*#")
@@ -245,11 +240,6 @@ def _package_index(value: Line, _: Scope) -> AskedFile:
 def _torch_backend(value: Line, _: Scope) -> AskedFile:
     with value.blame():
         return with_options(PypiOptions(torch_backend=check_backend(value.text)))
-
-
-def with_options(options: PypiOptions) -> AskedFile:
-    """Return *options* as what a line says."""
-    return AskedFile(ask=Ask(options=options))
 
 
 _FLAGS: Mapping[str, AskedFile] = {
