@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from .conda_version import comparison
 from .secret import is_public_index, redact, strip_credentials
 
 UNTRANSLATED = "untranslated"
@@ -23,7 +24,6 @@ _DIRECT = re.compile(rf"{_NAME}(?P<extras>\[[\w\s,.\-]*\])?\s*@\s*(?P<url>[^\s@]
 _MARKER = re.compile(r"""[\w\s.'"<>=!~()\-]+""")
 _SYS = re.compile(r"(?P<name>__[a-z0-9_]+)==={0,2}(?P<version>\d[\w.]*)(?:=(?P<build>\w+))?", re.ASCII)
 
-_CONDA_PART = re.compile(r"(?P<operator>[<>]=?|[=!]=|~=|=)?\s*(?P<version>\w[\w+!\-]*(?:\.[\w+!\-]+)*)(?P<star>\.?\*)?")
 _CONDA_BUILD = re.compile(r"={0,2}(?P<version>\w[\w.+!\-]*)=(?P<build>[\w*.]+)")
 _NUMBERS = r"(?:\d+!)?\d+(?:\.\d+)*"
 _SUFFIX = r"(?:[-_.]?(?:a|b|c|rc|alpha|beta|pre|preview|post|rev|r|dev)[-_.]?\d*)*(?:\+[a-z0-9]+(?:[.\-_][a-z0-9]+)*)?"
@@ -148,17 +148,10 @@ def _constraint(text: str, part: Callable[[str], str | None]) -> str | None:
 
 
 def _conda_part(text: str) -> str | None:
-    if text in ("*", "==*", "=*", ">=*"):
-        return "*"
-    match = _CONDA_PART.fullmatch(text)
-    if match is None:
+    try:
+        return comparison(re.sub(r"^([<>=!~]+)\s+(?=\w)", r"\1", text))
+    except ValueError:
         return None
-    operator, version, star = match.group("operator") or "", match.group("version").lower(), match.group("star")
-    if operator in ("", "=", "==") and (star or operator == "="):
-        return f"{version}.*"
-    if star and operator in (">", "<="):
-        return None
-    return f"{operator or '=='}{version}{'.*' if star and operator == '!=' else ''}"
 
 
 def _pypi(value: str) -> str | None:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from .conda_version import comparison
 from .errors import InputError
 from .secret import strip_credentials
 
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 # `packaging` is imported where a requirement is read: it takes a fifth of what showing an environment may take.
 
 _CONDA_NAME = re.compile(r"[a-z0-9_][a-z0-9_.\-]*")
-_CONDA_PART = re.compile(
-    r"(?P<operator>[<>]=?|[=!]=|~=|=)?(?P<version>\w[\w+!\-]*(?:\.[\w+!\-]+)*)?(?P<star>\.?\*)?", re.ASCII
-)
 _CONDA_BUILD = re.compile(r"(.*[^\s=<>!~,|])(?:\s*=\s*|\s+)([^\s=<>!~,|]+)")
 _PYTHON_PART = re.compile(r"(?P<operator>[<>]=?|[=!]=|~=)?(?P<version>\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?)(?P<star>\.\*)?")
 
@@ -68,7 +66,7 @@ def _conda_version(name: str, text: str) -> tuple[str, str]:
     with_build = _CONDA_BUILD.fullmatch(tight)
     constraint, build = with_build.groups() if with_build else (tight or "*", "")
     try:
-        groups = [{_conda_part(part) for part in group.split(",")} for group in constraint.split("|")]
+        groups = [{comparison(part) for part in group.split(",")} for group in constraint.split("|")]
     except ValueError:
         raise InputError(
             f"'{name}': '{text}' is not a version or a constraint that conda knows",
@@ -76,24 +74,6 @@ def _conda_version(name: str, text: str) -> tuple[str, str]:
         ) from None
     normal = "" if {"*"} in groups else "|".join(",".join(sorted(group - {"*"})) for group in groups)
     return normal, "" if build == "*" else build
-
-
-def _conda_part(part: str) -> str:
-    """Return one comparison in its normal form, ``*`` where anything meets it; raise ValueError where it is none."""
-    match = _CONDA_PART.fullmatch(part)
-    if match is None:
-        raise ValueError(part)
-    operator, star = match["operator"] or "", match["star"]
-    version = (match["version"] or "").lower()
-    if not version:
-        if star == "*" and operator in ("", "=", "==", ">="):
-            return "*"
-        raise ValueError(part)
-    if star and operator in (">", "<="):  # as text '>1.2.*' says more than 1.2.9, and solvers read more than 1.2
-        raise ValueError(part)
-    if operator in ("", "=", "==") and (star or operator == "="):
-        return f"{version}.*"
-    return f"{operator or '=='}{version}{'.*' if star and operator == '!=' else ''}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
