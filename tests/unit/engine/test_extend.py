@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from metaflow_extensions.netflix_ext.engine.ask import Ask, ask_of, combine
-from metaflow_extensions.netflix_ext.engine.errors import InputError
+from metaflow_extensions.netflix_ext.engine.errors import InputError, StoreError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.extend import clone, extend
 from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage
@@ -217,7 +217,7 @@ def test_a_spec_that_cannot_be_read_is_no_hindrance_until_it_is_needed() -> None
     half = base({"conda": ["numpy"]})
 
     assert extend(half, conda(numpy=""), AROUND, NAMES) is None
-    with pytest.raises(Exception, match="what was asked for cannot be read"):
+    with pytest.raises(StoreError, match="what was asked for cannot be read"):
         extend(half, conda(zlib=""), AROUND, NAMES)
 
 

@@ -7,12 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from metaflow_extensions.netflix_ext.engine.options import PypiOptions
 from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage
 from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement, PypiRequirement
-from metaflow_extensions.netflix_ext.engine.spec import EnvSpec
+from metaflow_extensions.netflix_ext.engine.spec import UV, EnvSpec
 
 CONDA = tuple(CondaRequirement.from_pair(name, ">=1,<3") for name in ("numpy", "pandas", "zlib"))
-PYPI = tuple(PypiRequirement.from_pair(name, "==2") for name in ("a[x,y]", "b", "c @ https://example.org/c.whl")[:2])
+PYPI = tuple(PypiRequirement.from_pair(name, "==2") for name in ("a[x,y]", "b"))
 VIRTUAL = (VirtualPackage("__glibc", "2.28"), VirtualPackage("__cuda", "12.4"))
 SPEC = EnvSpec.make(
     python="3.11.*",
@@ -59,6 +60,10 @@ def test_order_and_repetition_do_not_count() -> None:
         {"channels": ("a",)},
         {"indexes": ("https://x.example", "default")},
         {"virtual": VIRTUAL[:1]},
+        {"conda_only": (CondaRequirement("git"),)},
+        {"options": PypiOptions(pre=True)},
+        {"base": "b" * 40},
+        {"interpreter": UV},
         {"virtual": (VIRTUAL[0], replace(VIRTUAL[1], version="12.5"))},
     ],
 )
@@ -73,6 +78,23 @@ def test_indexes_do_not_count_without_pypi() -> None:
     other = EnvSpec.make(python="3.11.*", conda=CONDA, indexes=("https://x.example",))
 
     assert one.req_id == other.req_id
+
+
+def test_a_spec_holds_no_credentials() -> None:
+    """Whoever makes it, of whatever: those in sources and in requirements are taken off."""
+
+    def spec(user: str) -> EnvSpec:
+        return EnvSpec.make(
+            python="3.11.*",
+            conda=(CondaRequirement("a", channel=f"https://{user}a.example"),),
+            conda_only=(CondaRequirement("b", channel=f"https://{user}b.example"),),
+            pypi=(PypiRequirement("c", url=f"https://{user}c.example/c.whl"),),
+            channels=(f"https://{user}d.example", "https://d.example"),
+            indexes=(f"https://{user}e.example",),
+            options=PypiOptions(find_links=(f"https://{user}f.example",)),
+        )
+
+    assert spec("me:s3cret@") == spec("")
 
 
 def test_kinds() -> None:

@@ -1,4 +1,7 @@
-"""What is known of environments: documents, pointers and names in a store, and in one that is shared with others."""
+"""What is known of environments: documents, pointers and names in a store, and in one that is shared with others.
+
+Imports on Python 3.7 (step side).
+"""
 
 from __future__ import annotations
 

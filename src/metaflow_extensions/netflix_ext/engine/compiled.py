@@ -3,6 +3,8 @@
 bytecode/<cache tag>/<package digest>/<sha256>.zip    byte code of one package, by its paths below a prefix
 bytecode/<cache tag>/<package digest>/none            it has no sources that lack byte code
 envs/<arch>/<req_id>/<full_id>/bytecode               what there is for the packages of one environment
+
+Imports on Python 3.7 (step side).
 """
 
 from __future__ import annotations

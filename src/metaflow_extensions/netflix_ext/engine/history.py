@@ -1,4 +1,7 @@
-"""What metaflow-netflixext 1.x has left: names in the stores, and the manifest of this machine. Nothing here writes."""
+"""What metaflow-netflixext 1.x has left: names in the stores, and the manifest of this machine. Nothing here writes.
+
+Imports on Python 3.7 (step side).
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""The environment that a name means: an alias, an id or the beginning of one, a step or a task of a past run."""
+"""The environment that a name means: an alias, an id or the beginning of one, a step or a task of a past run.
+
+Imports on Python 3.7 (step side).
+"""
 
 from __future__ import annotations
 
