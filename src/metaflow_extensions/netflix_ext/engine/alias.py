@@ -16,8 +16,7 @@ _MOVING_TAGS = ("latest", "candidate", "stable")
 
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_.\-]*(?:/[a-z0-9_][a-z0-9_.\-]*)*")
 _TAG = re.compile(r"[a-z0-9_][a-z0-9_.\-]*")
-_IDS = re.compile(r"([0-9a-f]{40}):([0-9a-f]{40})")
-_ABBREVIATED = re.compile(r"([0-9a-f]{4,40})(?::([0-9a-f]{4,40}))?")
+_IDS = re.compile(r"([0-9a-f]{4,40})(?::([0-9a-f]{4,40}))?")
 _VARIABLE = re.compile(r"@\{(\w+)\}", re.ASCII)
 _OF_A_TASK = ("METAFLOW_RUN_ID", "METAFLOW_RUN_ID_BASE", "METAFLOW_TASK_ID")
 _LONGEST = 200
@@ -126,8 +125,8 @@ def of_a_task(variable: str) -> bool:
 
 
 def id_name(text: str) -> IdName | None:
-    """Return *text* as ids: ``req_id:full_id``, or four digits and more of one or both; None where it is none."""
-    match = _IDS.fullmatch(text) or _ABBREVIATED.fullmatch(text)
+    """Return *text* as ids: four digits and more of one, or of both as ``req_id:full_id``; None where it is none."""
+    match = _IDS.fullmatch(text)
     return IdName(match.group(1), match.group(2) or "") if match else None
 
 
