@@ -263,13 +263,13 @@ def _files(store: Store, folder: str) -> Iterator[str]:
 
 def _ids(store: Store, arch: str | None, req_id: str | None) -> Iterator[EnvID]:
     arches = [f"envs/{arch}/"] if arch else [key for key in store.list("envs/") if key != "envs/aliases/"]
-    for spec in (spec for name in arches for spec in ([f"{name}{req_id}/"] if req_id else store.list(name))):
-        if spec.endswith("/"):
-            for key in store.list(spec):
-                parts = key.rstrip("/").split("/")
-                try:
-                    found = parse_env_id([parts[2], parts[3], parts[1]])
-                except ValueError:
-                    continue
-                if key.endswith("/"):
-                    yield found
+    specs = (spec for folder in arches for spec in ([f"{folder}{req_id}/"] if req_id else store.list(folder)))
+    keys = (key for spec in specs if spec.endswith("/") for key in store.list(spec))
+    for key in keys:
+        parts = key.rstrip("/").split("/")
+        try:
+            found = parse_env_id([parts[2], parts[3], parts[1]])
+        except ValueError:
+            continue
+        if key.endswith("/"):
+            yield found
