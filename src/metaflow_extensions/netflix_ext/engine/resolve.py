@@ -89,10 +89,8 @@ def _solve(request: Request, resolver: Resolver, report: Reporter) -> ResolvedEn
     spec, extension = request.spec, request.extension
     virtual = virtual_packages(request.arch, spec.virtual)
     if resolver.mixed is not None and extension is None and spec.conda and spec.pypi:
-        both = resolver.mixed.solve(_question(request, virtual), spec.pypi, spec.indexes, spec.options)
-        return _resolved(
-            request, _bottom(request, virtual, both[0], None), both[1], resolver.mixed.versions(), resolver
-        )
+        conda, wheels = resolver.mixed.solve(_question(request, virtual), spec.pypi, spec.indexes, spec.options)
+        return _resolved(request, _bottom(request, virtual, conda, None), wheels, resolver.mixed.versions(), resolver)
     interpreter = _interpreter(request, resolver)
     conda = _conda(request, virtual, resolver) if interpreter is None else ()
     bottom = _bottom(request, virtual, conda, interpreter)
