@@ -8,8 +8,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .errors import PackageError
 from .events import Reporter
+from .fetch import nowhere
 from .layout import environment_key, package_keys
 from .package import AnyPackage
 from .ports import Archives, Store
@@ -114,8 +114,5 @@ class _Transfer:
             return self._archives.fetched(item.package, trusted=item.trusted)
         found = self._archives.copied(item.package, item.keys)
         if found is None:
-            raise PackageError(
-                f"'{item.package.filename}' is in no store that was asked, and nowhere else",
-                "resolve its environment anew, or name the store that has it",
-            )
+            raise nowhere(item.package)
         return found

@@ -136,6 +136,14 @@ def _check_wheels(environment: ResolvedEnvironment) -> None:
         )
 
 
+def nowhere(package: AnyPackage) -> PackageError:
+    """Return the error for a package that neither this machine, nor a store, nor its source has."""
+    return PackageError(
+        f"'{package.filename}' is in no store that was asked, and nowhere else",
+        "resolve its environment anew, or name the store that has it",
+    )
+
+
 def shown_key(key: str) -> str:
     """Return *key* as messages may show it: 1.x kept the credentials of a source in it."""
     return "/".join(part.rpartition("@")[2] if number in (2, 3) else part for number, part in enumerate(key.split("/")))

@@ -18,8 +18,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from .errors import PackageError
 from .events import Reporter
+from .fetch import nowhere
 from .layout import format_key, package_key, package_keys
 from .package import CondaPackage
 from .ports import Archives, Store, Transmuter
@@ -88,7 +88,7 @@ def _made(package: CondaPackage, stored: Mapping[str, str], formatter: Formatter
     files = formatter.files
     path = files.here(package) or files.copied(package, package_keys(package, stored))
     if path is None and not package.fetchable:
-        raise PackageError(f"'{package.filename}' is in no store that was asked, and nowhere else", "resolve it anew")
+        raise nowhere(package)
     path = path or files.fetched(package)
     with tempfile.TemporaryDirectory(prefix="metaflow-packing-") as folder:
         made = formatter.transmuter.transmute(path, formatter.preferred, Path(folder))
