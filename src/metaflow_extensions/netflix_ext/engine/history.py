@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from .alias import Alias, Pathspec
 from .errors import AliasError, StoreError
 from .identity import EnvID
-from .manifest import Manifest, pair
+from .manifest import VERSION, Manifest, pair
 from .resolved import ResolvedEnvironment
 
 if TYPE_CHECKING:
@@ -33,16 +33,17 @@ class ManifestFile:
         self.fault: StoreError | None = None
         self._folder = folder
         self._where = where
-        self._content: Manifest | None = None
+        self._content = Manifest({"version": VERSION}, where)
 
     @property
-    def content(self) -> Manifest | None:
-        """What it says, or None."""
+    def content(self) -> Manifest:
+        """What it says: nothing where there is none."""
         folder = self._folder
         if folder is not None:
             try:
                 data = folder.get(MANIFEST)
-                self._content = Manifest.from_bytes(data, self._where) if data is not None else None
+                if data is not None:
+                    self._content = Manifest.from_bytes(data, self._where)
             except StoreError as error:
                 self.fault = error
             self._folder = None
@@ -67,18 +68,15 @@ class History:
 
     def find(self, env_id: EnvID) -> ResolvedEnvironment | None:
         """Return the environment of that id in the manifest, or None; raise StoreError where it is damaged there."""
-        manifest = self._file.content
-        return manifest.find(env_id) if manifest is not None else None
+        return self._file.content.find(env_id)
 
     def ids(self, arch: str | None) -> Iterator[EnvID]:
         """Yield the ids in the manifest; what is in stores lies where ours does, and is listed with it."""
-        manifest = self._file.content
-        return manifest.ids(arch) if manifest is not None else iter(())
+        return self._file.content.ids(arch)
 
     def ran(self, pathspec: Pathspec, arch: str) -> EnvID | None:
         """Return the environment that the manifest says a step ran in, or None."""
-        manifest = self._file.content
-        found = manifest.ran(f"{pathspec.flow}/{pathspec.run}/{pathspec.step}") if manifest is not None else None
+        found = self._file.content.ran(f"{pathspec.flow}/{pathspec.run}/{pathspec.step}")
         if found is None:
             return None
         arches = self._arches(*found)
@@ -99,9 +97,8 @@ class History:
 
     def aliases(self) -> Iterator[tuple[Alias, str]]:
         """Yield every alias with every platform; a damaged record has none."""
-        manifest = self._file.content
         every = [alias for store in self._stores for alias in _aliases(store, _GENERIC)]
-        every += _written(manifest) if manifest is not None else []
+        every += _written(self._file.content)
         for alias in dict.fromkeys(every):
             try:
                 arches = self.arches(alias)
@@ -115,8 +112,7 @@ class History:
             data = store.get(key)
             if data is not None:
                 return _read(data, store.where(key))
-        manifest = self._file.content
-        return manifest.named(alias.name, alias.tag) if manifest is not None else None
+        return self._file.content.named(alias.name, alias.tag)
 
     def _arches(self, req_id: str, full_id: str) -> tuple[str, ...]:
         found = set()
@@ -124,9 +120,7 @@ class History:
             for folder in store.list("envs/"):
                 if folder != "envs/aliases/" and any(store.list(f"{folder}{req_id}/{full_id}/")):
                     found.add(folder.split("/")[1])
-        manifest = self._file.content
-        if manifest is not None:
-            found.update(manifest.arches(req_id, full_id))
+        found.update(self._file.content.arches(req_id, full_id))
         return tuple(sorted(found))
 
 
