@@ -15,7 +15,7 @@ from metaflow_extensions.netflix_ext.engine.package import CondaPackage
 from metaflow_extensions.netflix_ext.engine.ports import CondaRequest
 from metaflow_extensions.netflix_ext.engine.request import Extension, Request, Surroundings, request_for
 from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement, PypiRequirement
-from metaflow_extensions.netflix_ext.engine.resolve import Resolver, distributions, resolve
+from metaflow_extensions.netflix_ext.engine.resolve import Resolver, resolve
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from tests.fakes import PYTHON, FakeCondaSolver, FakePypiSolver, Recorder, conda_package, resolved, wheel
 
@@ -232,24 +232,3 @@ def test_a_wheel_of_the_base_is_held_to_the_hashes_that_are_given() -> None:
     refused = files("", options=hashed("sha256:00"), extends=base)
     with pytest.raises(ResolveError, match=r"numpy-1\.0-py3.* expected sha256:00, found sha256:6e756d"):
         resolve({refused: "step s"}, parts, Reporter())
-
-
-@pytest.mark.parametrize(
-    ("facts", "expected"),
-    [
-        ({"name": "zlib"}, ()),
-        ({"name": "Torch_X", "noarch": "python"}, (("torch-x", "1.0"),)),
-        ({"name": "torch", "depends": ("python >=3.11",)}, (("tor", "1.0"),)),
-        ({"name": "x", "depends": ("pythonic", "")}, ()),
-        (
-            {"name": "x", "purls": ("pkg:pypi/Real_Name@2.0?a=b", "pkg:pypi/two")},
-            (("real-name", "2.0"), ("two", "1.0")),
-        ),
-        ({"name": "x", "purls": ("pkg:github/a/b",)}, ()),
-        ({"name": "python", "depends": ("python >=3.11",)}, ()),
-        ({"name": "python_abi", "depends": ("python 3.11.*",)}, ()),
-    ],
-)
-def test_distributions_of_a_conda_package(facts: dict[str, object], expected: tuple[tuple[str, str], ...]) -> None:
-    """``purls`` say which distributions a package holds; else one that needs Python is taken to be its namesake."""
-    assert distributions(conda_package(**facts), {"torch": "tor"}) == expected  # type: ignore[arg-type]

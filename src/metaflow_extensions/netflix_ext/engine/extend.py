@@ -14,9 +14,10 @@ from .ask import Ask
 from .errors import InputError
 from .package import CondaPackage
 from .platform import VirtualPackage, satisfies
+from .provided import distributions
 from .request import Extension, Request, Surroundings, options_for, sources, virtual_for
 from .requirement import CondaRequirement, PypiRequirement, python_fits
-from .resolve import distributions, python_of
+from .resolve import python_of
 from .resolved import ResolvedEnvironment
 from .spec import PYPI_ONLY, EnvSpec
 
