@@ -17,12 +17,11 @@ from metaflow_extensions.netflix_ext.adapters.http import HttpFetcher
 from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.adapters.prefixes import PrefixFolder
 from metaflow_extensions.netflix_ext.engine.build import Builder, Builds, publish
-from metaflow_extensions.netflix_ext.engine.create import Prefix
 from metaflow_extensions.netflix_ext.engine.errors import ResolveError, StoreError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.layout import built_key, package_keys
 from metaflow_extensions.netflix_ext.engine.origin import Link, Origin
-from metaflow_extensions.netflix_ext.engine.ports import Store
+from metaflow_extensions.netflix_ext.engine.ports import Prefix, Store
 from tests.fakes import creator, resolved
 
 ORIGIN = Origin.of(Link("git", "https://x.example/p"), "c" * 40)

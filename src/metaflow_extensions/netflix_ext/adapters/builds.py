@@ -12,10 +12,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import unquote
 
-from ..engine.create import Prefix
 from ..engine.errors import ExtensionError, InputError, PackageError, ResolveError, SourceError, ToolError
 from ..engine.origin import ARCHIVE, FOLDER, GIT, Link, Origin
 from ..engine.package import PypiPackage
+from ..engine.ports import Prefix
 from ..engine.secret import redact
 from . import trees
 from .archives import KeptArchives

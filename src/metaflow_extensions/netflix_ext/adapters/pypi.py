@@ -15,14 +15,13 @@ from typing import Any
 
 from packaging.utils import canonicalize_name
 
-from ..engine.create import Prefix
 from ..engine.credentials import with_credentials
 from ..engine.errors import ResolveError, ToolError
 from ..engine.index_settings import IndexSettings
 from ..engine.options import FIRST_INDEX
 from ..engine.package import PypiPackage
 from ..engine.platform import VirtualPackage, check_arch
-from ..engine.ports import Builds, PypiRequest
+from ..engine.ports import Builds, Prefix, PypiRequest
 from ..engine.requirement import FREE_THREADED, PypiRequirement
 from ..engine.secret import has_credentials, strip_credentials
 from ..engine.torch import backend_for

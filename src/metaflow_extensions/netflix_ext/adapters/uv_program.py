@@ -10,8 +10,8 @@ from functools import cache
 from pathlib import Path
 from types import MappingProxyType
 
-from ..engine.create import Prefix
 from ..engine.errors import ToolError
+from ..engine.ports import Prefix
 from ..engine.secret import redact
 from .process import Finished, run
 

@@ -17,13 +17,13 @@ from pathlib import Path
 
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
-from .create import Creator, Prefix, create
+from .create import Creator, create
 from .errors import ResolveError, StoreError
 from .events import Reporter
 from .layout import built_key, package_keys
 from .origin import Link, Origin
 from .package import PypiPackage, package_from_dict, package_to_dict
-from .ports import Archives, Origins, Store
+from .ports import Archives, Origins, Prefix, Store
 from .resolved import ResolvedEnvironment
 
 _ANY = "any"

@@ -6,7 +6,6 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from .errors import CreateError, unwritable
@@ -20,6 +19,7 @@ from .ports import (
     LinkedByteCode,
     Machine,
     PackageFiles,
+    Prefix,
     Prefixes,
     PythonInstaller,
     WheelInstaller,
@@ -41,19 +41,6 @@ class Creator:
     activator: Activator
     byte_code: LinkedByteCode
     machine: Machine
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prefix:
-    """A complete environment on disk: where, and what activating it sets (PATH apart)."""
-
-    path: Path
-    variables: Mapping[str, str]
-
-    @property
-    def python(self) -> Path:
-        """Its interpreter."""
-        return self.path / "bin" / "python"
 
 
 def find(environment: ResolvedEnvironment, prefixes: Prefixes, *, name: str = "") -> Prefix | None:

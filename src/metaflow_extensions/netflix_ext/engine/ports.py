@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from .events import Reporter
 from .options import PypiOptions
@@ -15,8 +15,18 @@ from .package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 from .platform import VirtualPackage
 from .requirement import CondaRequirement, PypiRequirement
 
-if TYPE_CHECKING:
-    from .create import Prefix
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prefix:
+    """A complete environment on disk: where, and what activating it sets (PATH apart)."""
+
+    path: Path
+    variables: Mapping[str, str]
+
+    @property
+    def python(self) -> Path:
+        """Its interpreter."""
+        return self.path / "bin" / "python"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

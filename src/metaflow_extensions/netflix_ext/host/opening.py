@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..engine.ask import Ask
-from ..engine.create import Prefix
 from ..engine.errors import InputError, ResolveError
 from ..engine.extend import extend
+from ..engine.ports import Prefix
 from ..engine.requirement import CondaRequirement, PypiRequirement
 from ..engine.resolved import ResolvedEnvironment
 from ..engine.spec import CONDA_ONLY, EnvSpec

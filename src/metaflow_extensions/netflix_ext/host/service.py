@@ -17,6 +17,7 @@ from ..engine.errors import InputError
 from ..engine.events import Reporter
 from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
+from ..engine.ports import Prefix
 from ..engine.resolved import ResolvedEnvironment, package_document
 from . import progress, provisions, steps
 from .settings import check_envs_root
@@ -28,7 +29,7 @@ class Service:
 
     def __init__(self, datastore: str = "local") -> None:
         self._known: dict[EnvID, ResolvedEnvironment] = {}
-        self._creating: dict[EnvID, Future[creation.Prefix]] = {}
+        self._creating: dict[EnvID, Future[Prefix]] = {}
         self._steps: dict[EnvID, list[str]] = {}
         self._compiled: set[tuple[str, ...]] = set()
         self._provisions: dict[tuple[tuple[EnvID, ...], tuple[str, ...]], dict[str, Any]] = {}
@@ -140,7 +141,7 @@ class Service:
             self._bench.wiring.byte_code.begin(prefix.path, environment.packages, found)
         return {"path": str(prefix.path), "python": str(prefix.python), "variables": dict(prefix.variables)}
 
-    def _start(self, env_id: EnvID) -> Future[creation.Prefix]:
+    def _start(self, env_id: EnvID) -> Future[Prefix]:
         if env_id not in self._creating:
             found = creation.find(self._environment(env_id), self._bench.wiring.prefixes)
             if found is not None:
@@ -152,7 +153,7 @@ class Service:
                 self._creating[env_id] = self._bench.background.submit(lambda: self._create(env_id, creator, report))
         return self._creating[env_id]
 
-    def _create(self, env_id: EnvID, creator: creation.Creator, report: Reporter) -> creation.Prefix:
+    def _create(self, env_id: EnvID, creator: creation.Creator, report: Reporter) -> Prefix:
         names = list(dict.fromkeys(self._steps.get(env_id, ())))
         title = f"Creating the environment of {steps.named(names)}" if names else f"Creating {env_id.prefix_name}"
         with at(steps.named(names)) if names else contextlib.nullcontext():

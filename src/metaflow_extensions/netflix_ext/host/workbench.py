@@ -18,6 +18,7 @@ from ..engine.errors import CreateError, ExtensionError, ResolveError, unwritabl
 from ..engine.identity import EnvID
 from ..engine.lookup import Lookup
 from ..engine.obtain import Obtained, Trust
+from ..engine.ports import Prefix
 from ..engine.request import Request
 from ..engine.resolved import ResolvedEnvironment
 from . import compat, outside, progress, tasks
@@ -148,9 +149,7 @@ class Workbench:
             raise CreateError(f"the environment {':'.join(env_id[:2])} is not known here", "resolve it again")
         return found
 
-    def create(
-        self, environment: ResolvedEnvironment, *, title: str, name: str = "", replace: bool = False
-    ) -> creation.Prefix:
+    def create(self, environment: ResolvedEnvironment, *, title: str, name: str = "", replace: bool = False) -> Prefix:
         """Return the prefix of *environment*, created if need be, while people see how it goes."""
         found = creation.find(environment, self.wiring.prefixes, name=name)
         if found is not None:
@@ -161,7 +160,7 @@ class Workbench:
             )
 
 
-def check_whole(prefix: creation.Prefix) -> None:
+def check_whole(prefix: Prefix) -> None:
     """Raise CreateError where *prefix* has lost its Python."""
     if not prefix.python.exists():
         raise CreateError(f"'{prefix.path}' is damaged: it has no bin/python", "remove it: it will be made again")

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ...engine.create import Prefix, check_machine
+from ...engine.create import check_machine
 from ...engine.errors import ExtensionError, InputError, ResolveError
+from ...engine.ports import Prefix
 from ...engine.resolved import ResolvedEnvironment
 from ...engine.secret import has_credentials
 from .. import opening, unpacking
