@@ -382,6 +382,7 @@ def test_every_exception_of_py_rattler_has_a_meaning() -> None:
 
     assert exported == set(ERRORS)
     assert all(issubclass(kind, ExtensionError) for kind in ERRORS.values())
+    assert all(WorkerError(name, "said", {}).translated().hint for name in ERRORS)
 
 
 def test_a_worker_that_was_begun_answers_the_first_request(tmp_path: Path) -> None:

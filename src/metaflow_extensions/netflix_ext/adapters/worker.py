@@ -74,6 +74,14 @@ ERRORS: Mapping[str, type[ExtensionError]] = {
     "VersionExtendError": errors.ToolError,
     "VirtualPackageOverrideError": errors.SettingError,
 }
+_HINTS: Mapping[type[ExtensionError], str] = {
+    errors.CreateError: "check that its folder may be written to and has room, and run again",
+    errors.InputError: "change what is asked for, or the channel that it is asked from",
+    errors.PackageError: "run again: what is damaged is fetched anew; if that does not help, resolve anew",
+    errors.ResolveError: "ask for other versions, or add a channel that has them",
+    errors.SettingError: "change the variable or the file that says so",
+    errors.SourceError: "check the URL of the channel, that it answers, and what opens it",
+}
 
 
 class WorkerError(Exception):
@@ -90,7 +98,7 @@ class WorkerError(Exception):
         known = ERRORS.get(self.kind)
         if known is None or known is ToolError:
             return ToolError(f"{prefix}py-rattler failed: {self.kind}: {self.message}", "this is a bug: report it")
-        return known(f"{prefix}{self.message.strip()}")
+        return known(f"{prefix}{self.message.strip()}", _HINTS[known])
 
 
 class Worker:
