@@ -1,4 +1,4 @@
-"""Packages into the store that is shared."""
+"""Packages into the shared store."""
 
 from __future__ import annotations
 

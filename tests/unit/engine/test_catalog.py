@@ -116,7 +116,7 @@ def dated(environment: ResolvedEnvironment, on: str, by: str) -> ResolvedEnviron
 
 @pytest.fixture(name="both", params=["memory", "folder"])
 def _both(request: pytest.FixtureRequest, tmp_path: Path) -> Catalog:
-    """A catalog with a store that is shared, of either kind."""
+    """A catalog with a shared store, of either kind."""
     if request.param == "memory":
         return Catalog(MemoryStore(), MemoryStore())
     return Catalog(FolderStore(tmp_path / "local"), FolderStore(tmp_path / "shared"))

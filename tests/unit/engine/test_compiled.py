@@ -1,4 +1,4 @@
-"""Byte code of packages in the store that is shared."""
+"""Byte code of packages in the shared store."""
 
 from __future__ import annotations
 

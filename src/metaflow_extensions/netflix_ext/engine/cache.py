@@ -1,4 +1,4 @@
-"""The packages of environments into the store that is shared, before anything there points at them."""
+"""The packages of environments into the shared store, before anything there points at them."""
 
 from __future__ import annotations
 

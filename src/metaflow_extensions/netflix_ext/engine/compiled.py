@@ -1,4 +1,4 @@
-"""Byte code of packages in the store that is shared, made once for a Python minor: it saves tasks their first import.
+"""Byte code of packages in the shared store, made once for a Python minor: it saves tasks their first import.
 
 bytecode/<cache tag>/<package digest>/<sha256>.zip    byte code of one package, by its paths below a prefix
 bytecode/<cache tag>/<package digest>/none            it has no sources that lack byte code

@@ -70,7 +70,7 @@ def _conda_version(name: str, text: str) -> tuple[str, str]:
     except ValueError:
         raise InputError(
             f"'{name}': '{text}' is not a version or a constraint that conda knows",
-            "write for example '1.26', '1.26.*', '>=1.26,<2', or an empty text for any version",
+            "write for example '1.26', '1.26.*', '>=1.26,<2', or an empty string for any version",
         ) from None
     normal = "" if {"*"} in groups else "|".join(",".join(sorted(group - {"*"})) for group in groups)
     return normal, "" if build == "*" else build
@@ -155,7 +155,7 @@ def _pypi_version(name: str, text: str) -> str:
     except (InvalidSpecifier, InvalidVersion):
         raise InputError(
             f"'{name}': '{text}' is not a version or a constraint that PyPI knows (PEP 440)",
-            "write for example '2.21', '>=2.21,<3', '~=2.21', or an empty text for any version",
+            "write for example '2.21', '>=2.21,<3', '~=2.21', or an empty string for any version",
         ) from None
 
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 def byte_code(environment: ResolvedEnvironment, bench: Workbench) -> Listing:
-    """Return the byte code for *environment*, which the store that is shared has from now on.
+    """Return the byte code for *environment*, which the shared store has from now on.
 
     Tasks work without: where it cannot be made, that is told, and nothing is raised.
     """

@@ -33,7 +33,7 @@ class CondaParts:
         arch: this machine's platform.
         worker: where py-rattler runs.
         credentials: those of sources.
-        shared: the store that is shared with others, if there is one.
+        shared: the shared store, if there is one.
     """
 
     def __init__(

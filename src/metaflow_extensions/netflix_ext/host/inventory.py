@@ -1,4 +1,4 @@
-"""Which environments are known here and in the store that is shared, and what is known of them."""
+"""Which environments are known here and in the shared store, and what is known of them."""
 
 from __future__ import annotations
 

@@ -102,7 +102,7 @@ def fetch(
 ) -> ResolvedEnvironment:
     """Return the environment that *name* means, kept here from now on, and its name with it.
 
-    With *default* its spec resolves to it here from now on. Nothing is written to the store that is shared.
+    With *default* its spec resolves to it here from now on. Nothing is written to the shared store.
     """
     catalog = bench.wiring.catalog
     environment = bench.lookup.find(name, arch, pathspec=pathspec)

@@ -50,7 +50,7 @@ class Wiring:
     Args:
         settings: the configuration.
         root: the folder of the local catalog.
-        datastore: the kind of datastore with the store that is shared with others; None: there is no such store.
+        datastore: the kind of datastore with the shared store; None: there is no such store.
     """
 
     def __init__(self, settings: Settings, root: Path, datastore: str | None) -> None:
@@ -286,7 +286,7 @@ class Wiring:
 
 
 def shared_root(settings: Settings, datastore: str | None) -> tuple[str, str] | None:
-    """Return the kind and the root of the store that is shared with others, or None where there is none.
+    """Return the kind and the root of the shared store, or None where there is none.
 
     Raises SettingError where the root is not known. A kind of datastore that an extension brings has no such store.
     """

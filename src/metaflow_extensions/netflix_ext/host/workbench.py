@@ -33,7 +33,7 @@ class Workbench:
     Args:
         echo: Metaflow's way to talk to people.
         values: settings that take the place of the configured ones, by name without ``METAFLOW_``.
-        local_only: whether the store that is shared with others stays untouched.
+        local_only: whether the shared store stays untouched.
         datastore: the kind of datastore that the store which is shared with others lies in.
     """
 
@@ -100,7 +100,7 @@ class Workbench:
     ) -> None:
         """Keep what was resolved just now; with *default* its spec resolves to it from now on.
 
-        What the store that is shared lacks of these environments, and of *also*, is put there: see `share`.
+        What the shared store lacks of these environments, and of *also*, is put there: see `share`.
         """
         catalog = self.wiring.catalog
         # Here first: what was resolved is not lost where the packages cannot be had now.
@@ -115,7 +115,7 @@ class Workbench:
     def share(
         self, environments: Iterable[ResolvedEnvironment], *, new: Iterable[ResolvedEnvironment] = ()
     ) -> set[EnvID]:
-        """Put what the store that is shared lacks of *environments* there, packages first; return whose that was.
+        """Put what the shared store lacks of *environments* there, packages first; return whose that was.
 
         The store has all packages of those that it has the document of; of *new* ones, each is looked for.
         Raises PackageError, StoreError, CreateError; what was stored by then is not stored again the next time.

@@ -20,7 +20,7 @@ from .session import Answer, Session, shared_options
 @shared_options()
 @click.pass_context
 def command(ctx: Any, name: str, default: bool, arch: str | None, pathspec: bool, **options: Any) -> None:
-    """Fetch an environment from the store that is shared, and keep it here.
+    """Fetch an environment from the shared store, and keep it here.
 
     NAME is an alias, req_id:full_id, the beginning of an id, or with --pathspec a step. Nothing is created.
     """

@@ -19,7 +19,7 @@ from .session import Answer, Session, shared_options
 @shared_options(local_only=True)
 @click.pass_context
 def command(ctx: Any, arch: tuple[str, ...], alias: str, created: bool, **options: Any) -> None:
-    """List the environments that are known here and in the store that is shared, resolved last first.
+    """List the environments that are known here and in the shared store, resolved last first.
 
     What is damaged is named on standard error, and passed over.
     """

@@ -89,7 +89,7 @@ def shared_options(*, local_only: bool = False) -> Callable[[Any], Any]:
             click.option(
                 "--local-only/--non-local",
                 default=False,
-                help="Leave the store that is shared with others alone: neither ask it nor write there.",
+                help="Leave the shared store alone: neither ask it nor write there.",
             )
         )
 

@@ -29,7 +29,7 @@ def _shared(command: Any) -> Any:
         click.option(
             "--local-only/--non-local",
             default=False,
-            help="Leave the store that is shared with others alone: neither ask it nor write there.",
+            help="Leave the shared store alone: neither ask it nor write there.",
         ),
         click.option("--quiet", is_flag=True, help="Print data alone, in lines for programs; no progress."),
         click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),

@@ -59,10 +59,10 @@ class _FlowWords(_Words, FlowDecorator):
 
 _PYTHON_WORDS = """
     python : str, optional, default None
-        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: that of the launching interpreter."""
+        Version of Python, such as '3.11', '3.11.7' or '>=3.10,<3.12'. None: the launcher's minor version."""
 _DISABLED = """
     disabled : bool, optional, default None
-        If set to True, the step runs in the launching interpreter; on a flow, all steps that do not say otherwise."""
+        If set to True, the step runs in the launcher's Python; on a flow, all steps that do not say otherwise."""
 
 _NAMED: dict[str, Any] = {"name": None, "pathspec": None, "fetch_at_exec": None}
 _DEPRECATED_NAMED = """
@@ -88,7 +88,7 @@ _CONDA_WORDS = f"""
     Parameters
     ----------
     packages : Dict[str, str], default {{}}
-        Packages by name, or `channel::name`: the version, constraints such as `>=1.2,<2`, or an empty text for any.
+        Packages by name, or `channel::name`: the version, constraints such as `>=1.2,<2`, or an empty string for any.
     libraries : Dict[str, str], default {{}}
         The same by its older name. When used with packages, packages take precedence.
     channels : List[str], default []
@@ -116,15 +116,15 @@ _PYPI_WORDS = f"""
     ----------
     packages : Dict[str, str], default {{}}
         Packages by name, with extras (`name[extra]`) or a link (`name @ https://...`): the version, PEP 440
-        constraints, or an empty text for any.
+        constraints, or an empty string for any.
     extra_indices : List[str], default []
         Indexes that come before the default one, in order of priority.
     package_indices : Dict[str, str], default {{}}
-        The index that a package comes from alone, by the package's name: a URL, or a name that uv's settings know.
+        The one index that each of these packages comes from: a URL, or a name that uv's settings know.
     torch_backend : str, optional, default None
-        Builds of PyTorch: 'cpu', a CUDA such as 'cu128', 'rocm6.4', or 'auto' for what `__cuda` of the target allows.
+        Builds of PyTorch: 'cpu', a CUDA such as 'cu128', 'rocm6.4', or 'auto' for what the target's `__cuda` can run.
     conda_only : Dict[str, str], default {{}}
-        Conda packages that need no Python, such as programs, beside those of PyPI.{_PYTHON_WORDS}{_DISABLED}
+        Conda packages that need no Python, such as programs; all Python packages still come from PyPI.{_PYTHON_WORDS}{_DISABLED}
     sources : List[str], default []
         Deprecated: use extra_indices.{_DEPRECATED_NAMED}
     """
@@ -136,12 +136,12 @@ _NAMED_ENV_WORDS = f"""
     ----------
     name : str, optional, default None
         Its alias (`team/project:v1`; without a tag, `latest`), its ids (`req_id:full_id`), or the beginning of an id.
-        `@{{VARIABLE}}` stands for a variable of the process that launches the flow; METAFLOW_STEP_NAME is known, too.
+        `@{{VARIABLE}}` stands for a variable of the process that launches the flow, or for METAFLOW_STEP_NAME.
     pathspec : str, optional, default None
-        In place of a name, a step or a task that ran in it: `Flow/Run/Step` or `Flow/Run/Step/Task`.
+        Instead of a name, a step or a task that ran in it: `Flow/Run/Step` or `Flow/Run/Step/Task`.
     fetch_at_exec : bool, optional, default None
-        If set to True, it is chosen when the task starts. Then nothing may be asked for beside it, and variables are
-        those of the task: METAFLOW_RUN_ID, METAFLOW_STEP_NAME, METAFLOW_TASK_ID, METAFLOW_INIT_ and the name of a
+        If set to True, it is looked up when the task starts. No other decorator may then ask for packages, and
+        variables are those of the task: METAFLOW_RUN_ID, METAFLOW_STEP_NAME, METAFLOW_TASK_ID, METAFLOW_INIT_ and the name of a
         parameter in capitals; else those of the process.{_DISABLED}
     """
 
@@ -157,7 +157,7 @@ _SYS_WORDS = f"""
 
 class CondaDecorator(_StepWords):
     __doc__ = f"""
-    Specifies the conda packages of the step; several add up, and replace what the flow says of the same package.{_CONDA_WORDS}"""
+    Specifies the conda packages of the step; several add up, and override the flow's, package by package.{_CONDA_WORDS}"""
     name = "conda"
     defaults = _CONDA
 
@@ -171,7 +171,7 @@ class CondaBaseDecorator(_FlowWords):
 
 class PypiDecorator(_StepWords):
     __doc__ = f"""
-    Specifies the PyPI packages of the step; several add up, and replace what the flow says of the same package.{_PYPI_WORDS}"""
+    Specifies the PyPI packages of the step; several add up, and override the flow's, package by package.{_PYPI_WORDS}"""
     name = "pypi"
     defaults = _PYPI
 

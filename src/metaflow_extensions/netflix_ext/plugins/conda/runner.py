@@ -62,7 +62,7 @@ class EnvironmentCommands:
         arch : str or List[str], optional, default None
             Platforms, in place of the steps' own.
         local_only : bool, default False
-            Leave the store that is shared with others alone.
+            Leave the shared store alone.
         timeout : float, default 60
             Seconds to wait.
 
