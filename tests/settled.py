@@ -14,6 +14,7 @@ def settled(prefix: Path) -> None:
     while not (prefix / ".metaflowenv-bytecode").exists() and time.monotonic() < limit:
         _hurry(prefix)
         time.sleep(0.05)
+    assert (prefix / ".metaflowenv-bytecode").exists(), "its byte code is not made within a minute"
 
 
 def _hurry(prefix: Path) -> None:

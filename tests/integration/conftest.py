@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from metaflow_extensions.netflix_ext.adapters.worker import Worker
 from tests.channel import Server, ensure, serve
 from tests.project import Project, Serving, project_at
 from tests.servers import Relay, StoreServer
@@ -24,6 +25,21 @@ def server(built: Path) -> Iterator[Server]:
     """Serve them for the whole session; tests that inject failures start their own."""
     with serve(built) as running:
         yield running
+
+
+@pytest.fixture
+def own(built: Path) -> Iterator[Server]:
+    """A server of the test's own, which it may slow down or spoil."""
+    with serve(built) as running:
+        yield running
+
+
+@pytest.fixture(scope="module", name="worker")
+def _worker() -> Iterator[Worker]:
+    """The process with py-rattler in it."""
+    worker = Worker()
+    yield worker
+    worker.close()
 
 
 @pytest.fixture(scope="session")

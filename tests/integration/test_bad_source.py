@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -22,13 +21,6 @@ PYPI = "[pypi(packages={'itsdangerous': ''})]"
 def _cold(tmp_path: Path) -> dict[str, str]:
     """Package caches that hold nothing yet."""
     return {"RATTLER_CACHE_DIR": str(tmp_path / "rattler"), "UV_CACHE_DIR": str(tmp_path / "uv")}
-
-
-@pytest.fixture(name="own")
-def _own(built: Path) -> Iterator[Server]:
-    """A server that a test may spoil."""
-    with serve(built) as running:
-        yield running
 
 
 @pytest.fixture(name="alone")

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests import standin
-from tests.channel import Server, serve
+from tests.channel import Server
 from tests.project import FLOWS, Project
 from tests.refusal import refused
 
@@ -29,12 +28,6 @@ def _theirs(fresh: Project, tmp_path: Path) -> Project:
     del fresh.variables["METAFLOW_CONDA_CHANNELS"], fresh.variables["METAFLOW_CONDA_CHANNEL_SETTINGS"]
     fresh.variables.update(HOME=str(home), RATTLER_CACHE_DIR=str(tmp_path / "rattler"))
     return fresh
-
-
-@pytest.fixture(name="own")
-def _own(built: Path) -> Iterator[Server]:
-    with serve(built) as running:
-        yield running
 
 
 def documents(project: Project) -> list[dict[str, object]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,13 +32,6 @@ MIXED = "[conda(packages={'click': ''}), pypi(packages={'itsdangerous': '<2.2'})
 def _folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One conda-lock for all of these tests, in a virtual environment of its own."""
     return tmp_path_factory.mktemp("programs") / "conda-lock"
-
-
-@pytest.fixture(scope="module", name="worker")
-def _worker() -> Iterator[Worker]:
-    worker = Worker()
-    yield worker
-    worker.close()
 
 
 Make = Callable[..., CondaLockSolver]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,17 +18,10 @@ from metaflow_extensions.netflix_ext.adapters.worker import Worker
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage
 from tests import standin
-from tests.channel import Server, ensure, serve
+from tests.channel import Server, ensure
 from tests.contract.channels import make
 from tests.contract.conda_solver import asking
 from tests.project import FLOWS, Project
-
-
-@pytest.fixture(scope="module", name="worker")
-def _worker() -> Iterator[Worker]:
-    worker = Worker()
-    yield worker
-    worker.close()
 
 
 @pytest.fixture(name="packages")
@@ -105,12 +97,6 @@ def test_archives_that_conda_has_kept_are_taken(packages: tuple[CondaPackage, ..
 
     assert archives.here(good) == theirs / good.filename
     assert archives.here(bad) is None
-
-
-@pytest.fixture(name="own")
-def _own() -> Iterator[Server]:
-    with serve(ensure("tests")) as running:
-        yield running
 
 
 @pytest.mark.slow

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.channel import Rule, Server, serve
+from tests.channel import Rule, Server
 from tests.project import Finished, Project, project_at
 from tests.refusal import ONE, half_made
 
@@ -22,13 +22,6 @@ SPEC = {"SPEC": "[conda(packages={'click': ''}), pypi(packages={'itsdangerous': 
 RESOLVING = Rule(r"repodata|/simple/", delay=30)
 DOWNLOADING = Rule(r"\.conda$", delay=30)
 WHEELS = Rule(r"\.whl$", delay=10)
-
-
-@pytest.fixture(name="own")
-def _own(built: Path) -> Iterator[Server]:
-    """A server that a test may slow down."""
-    with serve(built) as running:
-        yield running
 
 
 @pytest.fixture(name="cold")

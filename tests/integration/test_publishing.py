@@ -70,11 +70,18 @@ def publishers(root: Path) -> list[list[int]]:
     return [json.loads(answer) for answer in answers]
 
 
-def test_nothing_is_lost(tmp_path: Path) -> None:
-    """Of eight processes, every environment and every alias is there and sound; each final alias has one winner."""
-    won = publishers(tmp_path)
+@pytest.fixture(scope="module", name="race")
+def _race(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[list[int]]]:
+    """The folder that all have published into, and which final aliases each has won."""
+    root = tmp_path_factory.mktemp("race")
+    return root, publishers(root)
 
-    store = FolderStore(tmp_path / "shared")
+
+def test_nothing_is_lost(race: tuple[Path, list[list[int]]]) -> None:
+    """Of eight processes, every environment and every alias is there and sound; each final alias has one winner."""
+    root, won = race
+
+    store = FolderStore(root / "shared")
     catalog = Catalog(store)
     expected = {
         (me, number): resolved(conda_package("own", f"{me}.{number}")).env_id
@@ -99,22 +106,22 @@ def test_nothing_is_lost(tmp_path: Path) -> None:
     assert moving.env_id in {expected[(me, EACH - 1)] for me in range(PROCESSES)}
 
 
-def test_pointers_and_homes_are_whole(tmp_path: Path) -> None:
+def test_pointers_and_homes_are_whole(race: tuple[Path, list[list[int]]]) -> None:
     """Each user's pointer says what that user resolved last; at home a loser has no alias; nothing is left aside."""
-    won = publishers(tmp_path)
+    root, won = race
 
-    shared = FolderStore(tmp_path / "shared")
+    shared = FolderStore(root / "shared")
     for me in range(PROCESSES):
         last = resolved(conda_package("own", f"{me}.{EACH - 1}")).env_id
         for store, key in (
             (shared, latest_by_key(REQ, ARCH, f"user-{me}")),
-            (FolderStore(tmp_path / f"local-{me}"), latest_key(REQ, ARCH)),
+            (FolderStore(root / f"local-{me}"), latest_key(REQ, ARCH)),
         ):
             assert Pointer.from_bytes(store.get(key) or b"", key, req_id=REQ, arch=ARCH).env_id == last
-        home = Catalog(FolderStore(tmp_path / f"local-{me}"))
+        home = Catalog(FolderStore(root / f"local-{me}"))
         kept = {number for number in range(EACH) if home.arches(Alias("team/final", f"v{number}"))}
         assert kept == set(won[me])
-    assert list(tmp_path.rglob(".*")) == []
+    assert list(root.rglob(".*")) == []
 
 
 def test_two_commands_race_for_a_final_alias(fresh: Project) -> None:

@@ -37,13 +37,13 @@ from metaflow_extensions.netflix_ext.engine.errors import (
 )
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage
-from metaflow_extensions.netflix_ext.engine.platform import ARCHES, virtual_packages
+from metaflow_extensions.netflix_ext.engine.platform import ARCHES
 from metaflow_extensions.netflix_ext.engine.ports import CondaRequest
-from metaflow_extensions.netflix_ext.engine.requirement import CondaRequirement
 from tests.channel import Rule, Server, serve
 from tests.channel.archive import Item, Package, write
 from tests.channel.indexing import index
 from tests.contract.channels import generic, make
+from tests.contract.conda_solver import asking, extending, names
 
 SECRET = "s3cr3t"
 
@@ -82,19 +82,6 @@ def _worker(cache: Path) -> Iterator[Worker]:
 @pytest.fixture(name="solver")
 def _solver(worker: Worker) -> RattlerSolver:
     return RattlerSolver(worker)
-
-
-def asking(*requirements: str, channels: tuple[object, ...], arch: str = "linux-64") -> CondaRequest:
-    return CondaRequest(
-        requirements=tuple(map(CondaRequirement.parse, requirements)),
-        channels=tuple(map(str, channels)),
-        arch=arch,
-        virtual=virtual_packages(arch),
-    )
-
-
-def names(packages: tuple[CondaPackage, ...]) -> list[str]:
-    return [f"{package.name} {package.version}" for package in packages]
 
 
 class Linked:
@@ -202,12 +189,6 @@ def test_metadata_is_read_once_for_many_solves(solver: RattlerSolver, server: Se
 
     assert counts
     assert set(counts.values()) == {1}
-
-
-def extending(base: tuple[CondaPackage, ...], *more: str, channels: tuple[Path, ...]) -> CondaRequest:
-    """Return a request for *more* on top of *base*."""
-    asked = asking(*(package.name for package in base), *more, channels=channels)
-    return dataclasses.replace(asked, pinned=base)
 
 
 @pytest.fixture(name="base")
