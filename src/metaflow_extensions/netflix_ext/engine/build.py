@@ -19,7 +19,7 @@ from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from .create import Creator, create
 from .errors import ResolveError, StoreError
-from .events import Reporter
+from .events import Reporter, working
 from .layout import built_key, package_keys
 from .origin import Link, Origin
 from .package import PypiPackage, package_from_dict, package_to_dict
@@ -131,17 +131,15 @@ class Builds:
     def _built(self, name: str, origin: Origin, variables: Mapping[str, str]) -> tuple[PypiPackage, Path]:
         prefix = self.prefix()
         task = f"Building {name} from {origin}"
-        self._report.started(task)
-        try:
-            with self._builder.origins.built(name, origin, prefix, variables) as path:
-                package = packaged(path, origin)
-                self._check(name, package)
-                self.keep(package, path)
-                self._builder.stores[0].put(*record(package, self._environment))
-        except BaseException:
-            self._report.finished(task, "failed")
-            raise
-        self._report.finished(task, package.filename)
+        with (
+            working(self._report, task) as work,
+            self._builder.origins.built(name, origin, prefix, variables) as path,
+        ):
+            package = packaged(path, origin)
+            self._check(name, package)
+            self.keep(package, path)
+            self._builder.stores[0].put(*record(package, self._environment))
+            work.summary = package.filename
         found = self._file(package)
         assert found is not None, "the first store has it"
         return package, found

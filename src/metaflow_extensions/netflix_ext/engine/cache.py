@@ -8,7 +8,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from .events import Reporter
+from .events import Reporter, working
 from .fetch import nowhere
 from .layout import environment_key, package_keys
 from .package import AnyPackage
@@ -50,13 +50,9 @@ def cache(
     if not wanted:
         return
     total = sum(item.package.size for item in wanted)
-    report.started(title, total, unit="bytes")
-    try:
+    with working(report, title, total, unit="bytes") as work:
         size = _Transfer(store, archives, report, title).run(wanted)
-    except BaseException:
-        report.finished(title, "failed")
-        raise
-    report.finished(title, f"{len(wanted)} packages, {size / 1e6:.1f} MB")
+        work.summary = f"{len(wanted)} packages, {size / 1e6:.1f} MB"
 
 
 def _missing(environments: Iterable[ResolvedEnvironment], store: Store) -> list[Wanted]:

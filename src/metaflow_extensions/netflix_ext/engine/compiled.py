@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .errors import StoreError
-from .events import Reporter
+from .events import Reporter, working
 from .layout import byte_code_key, byte_code_list_key, package_keys
 from .package import AnyPackage
 from .resolved import ResolvedEnvironment
@@ -57,10 +57,9 @@ def publish(environment: ResolvedEnvironment, compiler: Compiler, report: Report
     Raises ToolError, PackageError, StoreError, OSError.
     """
     wanted = [package for package in environment.packages if compiler.maker.expects(package)]
-    report.started(title, len(wanted))
-    try:
+    found = {}
+    with working(report, title, len(wanted)) as work:
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-            found = {}
             done = pool.map(lambda package: _one(package, environment, compiler), wanted)
             for number, (package, sha256) in enumerate(zip(wanted, done, strict=True), 1):
                 report.advanced(title, number)
@@ -68,10 +67,7 @@ def publish(environment: ResolvedEnvironment, compiler: Compiler, report: Report
                     found[package.digest] = sha256
         listing = json.dumps({"tag": environment.cache_tag, "packages": found}, sort_keys=True)
         compiler.store.put(byte_code_list_key(environment.env_id), listing.encode("utf-8"))
-    except BaseException:
-        report.finished(title, "failed")
-        raise
-    report.finished(title, f"{len(found)} packages")
+        work.summary = f"{len(found)} packages"
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from .errors import CreateError, unwritable
-from .events import Reporter
+from .events import Reporter, working
 from .fetch import at_hand
 from .identity import EnvID, parse_env_id
 from .platform import LEGACY_MANYLINUX, VirtualPackage, satisfies
@@ -99,14 +99,9 @@ def create(
                 f"'{creator.prefixes.path(name)}' holds another environment, {':'.join(other[0][:2])}",
                 "choose another name, or replace it by --force",
             )
-        report.started(title)
-        try:
-            prefix = _build(environment, name, creator, report.within(title), report.note)
-        except BaseException:
-            report.finished(title, "failed")
-            raise
-        report.finished(title, f"{len(environment.packages)} packages")
-        return prefix
+        with working(report, title) as work:
+            work.summary = f"{len(environment.packages)} packages"
+            return _build(environment, name, creator, report.within(title), report.note)
 
 
 def _build(

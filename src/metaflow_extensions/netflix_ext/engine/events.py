@@ -1,6 +1,9 @@
-"""What the engine reports while it works. Silence is the default."""
+"""What the engine reports while it works. Silence is the default. Imports on Python 3.7 (step side)."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 
 class Reporter:
@@ -27,3 +30,22 @@ class Reporter:
     def within(self, _task: str) -> Reporter:
         """Return what receives the parts of *task*: by default nobody is told of them."""
         return Reporter()
+
+
+class Work:
+    """A task while it lasts; ``summary`` is told when it is over."""
+
+    summary = ""
+
+
+@contextmanager
+def working(report: Reporter, task: str, total: int | None = None, *, unit: str = "") -> Iterator[Work]:
+    """Tell *report* that *task* begins, and that it is over when the block ends: with the summary, or as failed."""
+    work = Work()
+    report.started(task, total, unit=unit)
+    try:
+        yield work
+    except BaseException:
+        report.finished(task, "failed")
+        raise
+    report.finished(task, work.summary)

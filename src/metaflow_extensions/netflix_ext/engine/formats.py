@@ -18,7 +18,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from .events import Reporter
+from .events import Reporter, working
 from .fetch import nowhere
 from .layout import format_key, package_key, package_keys
 from .package import CondaPackage
@@ -61,17 +61,12 @@ def forms(environments: Iterable[ResolvedEnvironment], formatter: Formatter, rep
     if not missing:
         return found
     title = f"Packing packages as {formatter.preferred}"
-    report.started(title, len(missing))
-    with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
+    with working(report, title, len(missing)) as work, ThreadPoolExecutor(max_workers=_WORKERS) as pool:
         made = pool.map(lambda package: _made(package, stored, formatter), missing)
-        try:
-            for number, (package, form) in enumerate(zip(missing, made, strict=True), 1):
-                found[package.digest] = form
-                report.advanced(title, number)
-        except BaseException:
-            report.finished(title, "failed")
-            raise
-    report.finished(title, f"{len(missing)} packages")
+        for number, (package, form) in enumerate(zip(missing, made, strict=True), 1):
+            found[package.digest] = form
+            report.advanced(title, number)
+        work.summary = f"{len(missing)} packages"
     return found
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from .build import Builder, Builds
 from .errors import ExtensionError, InputError, ResolveError, SourceError, unwritable
-from .events import Reporter
+from .events import Reporter, working
 from .package import CondaPackage, Interpreter, PypiPackage, is_free_threaded
 from .platform import VirtualPackage, virtual_packages
 from .ports import CondaRequest, CondaSolver, MixedSolver, PypiRequest, PypiSolver, PythonSource
@@ -58,18 +58,15 @@ def resolve(
 
 
 def _resolve_one(request: Request, who: str, resolver: Resolver, report: Reporter) -> ResolvedEnvironment:
-    title = f"Resolving {who} for {request.arch}"
-    report.started(title)
-    try:
-        resolved = _solve(request, resolver, report)
-    except OSError as error:
-        report.finished(title, "failed")
-        raise unwritable(f"{who}, for {request.arch}: ", error) from error
-    except ExtensionError as error:
-        report.finished(title, "failed")
-        message = f"{who}, for {request.arch}: {error.message}{_on_python(request, error)}"
-        raise type(error)(message, error.hint) from error
-    report.finished(title, f"{len(resolved.conda)} conda, {len(resolved.pypi)} PyPI packages")
+    with working(report, f"Resolving {who} for {request.arch}") as work:
+        try:
+            resolved = _solve(request, resolver, report)
+        except OSError as error:
+            raise unwritable(f"{who}, for {request.arch}: ", error) from error
+        except ExtensionError as error:
+            message = f"{who}, for {request.arch}: {error.message}{_on_python(request, error)}"
+            raise type(error)(message, error.hint) from error
+        work.summary = f"{len(resolved.conda)} conda, {len(resolved.pypi)} PyPI packages"
     return resolved
 
 

@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from ..engine.errors import StoreError, ToolError
-from ..engine.events import Reporter
+from ..engine.events import Reporter, working
 from ..engine.identity import digest
 from ..engine.layout import tool_key, tools_key
 from ..engine.platform import virtual_packages
@@ -62,15 +62,14 @@ class Toolbox:
             if self._store.present(keys) == keys:
                 return there
         title = f"Publishing the tools that containers for {arch} need"
-        report.started(title)
         tools = []
-        for name, version in versions.items():
-            file, data = self._file(name, version, arch, solver, archives)
-            sha256 = hashlib.sha256(data).hexdigest()
-            self._store.put(tool_key(name, sha256, file), data)
-            tools.append({"name": name, "file": file, "sha256": sha256})
-        self._store.put(key, json.dumps(tools, sort_keys=True).encode("utf-8"), overwrite=known is not None)
-        report.finished(title)
+        with working(report, title):
+            for name, version in versions.items():
+                file, data = self._file(name, version, arch, solver, archives)
+                sha256 = hashlib.sha256(data).hexdigest()
+                self._store.put(tool_key(name, sha256, file), data)
+                tools.append({"name": name, "file": file, "sha256": sha256})
+            self._store.put(key, json.dumps(tools, sort_keys=True).encode("utf-8"), overwrite=known is not None)
         # Of two who publish at once, one is first; both have put what they name.
         return _read(self._store.get(key) or b"", self._store.where(key))
 
