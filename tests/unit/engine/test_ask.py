@@ -18,8 +18,13 @@ EMPTY: dict[str, Any] = {
     "virtual": [],
     "channels": [],
     "indexes": [],
+    "conda_only": [],
+    "options": {},
     "python": None,
     "disabled": None,
+    "name": None,
+    "pathspec": None,
+    "fetch_at_exec": None,
 }
 
 
@@ -31,10 +36,9 @@ def merged(case: dict[str, Any]) -> Ask:
 
 def plain(ask: Ask) -> dict[str, Any]:
     """Return *ask* in JSON's types."""
-    lists = {
-        name: [str(item) for item in getattr(ask, name)] for name in ("conda", "pypi", "virtual", "channels", "indexes")
-    }
-    return {**lists, "python": ask.python, "disabled": ask.disabled}
+    found = {name: getattr(ask, name) for name in EMPTY}
+    lists = {name: [str(item) for item in value] for name, value in found.items() if isinstance(value, tuple)}
+    return {**found, **lists, "options": ask.options.to_dict()}
 
 
 @pytest.mark.parametrize("path", CASES, ids=lambda path: path.stem)

@@ -92,6 +92,8 @@ def test_what_is_met_asks_for_nothing(ask: Ask) -> None:
         (conda(zlib=""), ["zlib"], []),
         (conda(numpy=">=2"), ["numpy >=2"], []),
         (conda(numpy="1.26.4=py311*"), ["numpy ==1.26.4 py311*"], []),
+        (conda(numpy="~=1.26"), ["numpy ~=1.26"], []),
+        (ask_of("conda", {"packages": {"another::numpy": ""}}), ["another::numpy"], []),
         (pypi(click=">=8"), [], ["click>=8"]),
         (ask_of("pypi", {"packages": {"numpy[extra]": ""}}), [], ["numpy[extra]"]),
         (ask_of("pypi", {"packages": {"numpy": ">=1; python_version > '3'"}}), [], ['numpy>=1 ; python_version > "3"']),
@@ -136,7 +138,10 @@ def test_the_spec_says_all() -> None:
     assert spec.python == "3.11.*"
     named = extend(base(), conda(zlib=""), AROUND, NAMES)
     assert named is not None
-    assert named.spec.channels == ("own", "configured")
+    assert (named.spec.channels, named.spec.indexes) == (("own", "configured"), ())
+    on_top = extend(base(), pypi(click=""), AROUND, NAMES)
+    assert on_top is not None
+    assert on_top.spec.indexes == ("default",)
 
 
 def test_an_id_of_its_own() -> None:
