@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
+import pytest
+
 from metaflow_extensions.netflix_ext.engine.ask import Ask, ask_of
+from metaflow_extensions.netflix_ext.engine.errors import InputError
+from metaflow_extensions.netflix_ext.engine.options import PypiOptions
 from metaflow_extensions.netflix_ext.engine.platform import VirtualPackage
 from metaflow_extensions.netflix_ext.engine.request import Request, Surroundings, request_for
+from metaflow_extensions.netflix_ext.engine.requirement import PypiRequirement
 
 GLIBC, CUDA = VirtualPackage("__glibc", "2.17"), VirtualPackage("__cuda", "12.4")
 AROUND = Surroundings(
@@ -104,3 +110,41 @@ def test_the_python_of_the_step_wins() -> None:
     """``python=`` replaces that of the launcher; any version means that of the launcher."""
     assert request(python="3.9").spec.python == "3.9.*"
     assert request(python="*").spec.python == "3.11.*"
+
+
+NO_INDEX = PypiOptions(no_index=True)
+
+
+@pytest.mark.parametrize(
+    ("configured", "ask", "indexes", "no_index"),
+    [
+        (PypiOptions(), Ask(), ("https://c.example", "default"), False),
+        (NO_INDEX, Ask(), (), True),
+        (NO_INDEX, Ask(indexes=("https://own.example",)), ("https://own.example",), False),
+        (PypiOptions(), Ask(options=NO_INDEX), (), True),
+        (PypiOptions(), Ask(options=NO_INDEX, indexes=("https://own.example",)), (), True),
+    ],
+)
+def test_who_may_be_asked(configured: PypiOptions, ask: Ask, indexes: tuple[str, ...], no_index: bool) -> None:
+    """Settings that allow no index leave the step its own; a step that allows none has none."""
+    around = replace(AROUND, indexes=("https://c.example",), options=configured)
+
+    spec = request_for(replace(ask, pypi=(PypiRequirement("a"),)), around, arch="linux-64").spec
+
+    assert (spec.indexes, spec.options.no_index) == (indexes, no_index)
+
+
+def test_an_index_has_the_name_that_settings_give() -> None:
+    """It is its URL in the spec; a name that is not known is refused, with those that are."""
+    around = replace(AROUND, named={"ours": "https://u:p@ours.example/simple"})
+
+    def indexes(**of: str) -> tuple[tuple[str, str], ...]:
+        ask = ask_of("pypi", {"packages": {"a": ""}, "package_indices": of})
+        return request_for(ask, around, arch="linux-64").spec.options.package_indexes
+
+    assert indexes(a="ours", b="https://b.example") == (
+        ("a", "https://ours.example/simple"),
+        ("b", "https://b.example"),
+    )
+    with pytest.raises(InputError, match=r"'a' is to come from the index 'theirs'.*; known are ours\n"):
+        indexes(a="theirs")
