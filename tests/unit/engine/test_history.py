@@ -240,3 +240,8 @@ def test_a_step_whose_code_package_has_it() -> None:
     assert asked == [(Pathspec("Flow", "12", "start"), MINE.env_id)]
     with pytest.raises(UnknownError, match="no store that was asked has it"):
         lookup.find("Flow/12/end", "linux-64", pathspec=True)
+
+    lookup.catalog.add(MINE)
+    asked.clear()
+    assert lookup.find("Flow/12/end", "linux-64", pathspec=True) == MINE
+    assert asked == []  # code packages lie far away

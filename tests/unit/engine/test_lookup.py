@@ -123,6 +123,7 @@ def test_a_step_has_its_own_platform(lookup: Lookup) -> None:
     [
         ("team/ome:v1", "no environment is called 'team/ome:v1'", "team/one:v1"),
         ("nothing/like/it", "no environment is called", "--pathspec"),
+        ("nothing/like/it:v1", "no environment is called", "metaflow environment list"),
         ("zzzz", "no environment is called", "metaflow environment list"),
         ("ffff0000", "no environment is called", "metaflow environment list"),
         (f"{'a' * 40}:{'0' * 40}", "no store that was asked has it", "--conda-root"),
@@ -134,6 +135,8 @@ def test_unknown_names(lookup: Lookup, text: str, said: str, hint: str) -> None:
         lookup.find(text, LINUX)
 
     assert hint in caught.value.hint
+    assert ("--pathspec" in caught.value.hint) == (hint == "--pathspec")
+    assert "it is there for" not in caught.value.message
 
 
 @pytest.mark.parametrize("text", ["Team", "a b", "../x", ""])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from .events import Reporter, working
@@ -19,7 +19,7 @@ _WORKERS = 16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class _Wanted:
     """A package that the store lacks: whose it is, the keys it may have, the hosts whose certificates are not checked.
 
     The file goes under the last of the keys.
@@ -27,7 +27,7 @@ class Wanted:
 
     package: AnyPackage
     keys: tuple[str, ...]
-    trusted: tuple[str, ...] = field(default=(), compare=False)
+    trusted: tuple[str, ...]
 
 
 def lacking(environments: Iterable[ResolvedEnvironment], store: Store) -> list[ResolvedEnvironment]:
@@ -55,14 +55,14 @@ def cache(
         work.summary = f"{len(wanted)} packages, {size / 1e6:.1f} MB"
 
 
-def _missing(environments: Iterable[ResolvedEnvironment], store: Store) -> list[Wanted]:
+def _missing(environments: Iterable[ResolvedEnvironment], store: Store) -> list[_Wanted]:
     """Return what *store* lacks, the largest first: those take longest."""
-    found: dict[str, Wanted] = {}
+    found: dict[str, _Wanted] = {}
     for environment in environments:
         trusted = tuple(environment.spec.get("options", {}).get("trusted_hosts", ()))
         for package in environment.packages:
             keys = package_keys(package, environment.stored)
-            found.setdefault(keys[-1], Wanted(package=package, keys=keys, trusted=trusted))
+            found.setdefault(keys[-1], _Wanted(package=package, keys=keys, trusted=trusted))
     there = store.present(key for item in found.values() for key in item.keys)
     missing = [item for item in found.values() if there.isdisjoint(item.keys)]
     return sorted(missing, key=lambda item: -item.package.size)
@@ -80,10 +80,10 @@ class _Transfer:
         self._stop = threading.Event()
         self._lock = threading.Lock()
 
-    def run(self, wanted: Iterable[Wanted]) -> int:
+    def run(self, wanted: Iterable[_Wanted]) -> int:
         """Store all of *wanted* and return how many bytes that were; with the first error no other is begun."""
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-            futures: Mapping[Future[int], Wanted] = {pool.submit(self._one, item): item for item in wanted}
+            futures: Mapping[Future[int], _Wanted] = {pool.submit(self._one, item): item for item in wanted}
             try:
                 done, _ = wait(futures, return_when=FIRST_EXCEPTION)
             finally:
@@ -94,7 +94,7 @@ class _Transfer:
             future.result()
         return sum(future.result() for future in futures)
 
-    def _one(self, item: Wanted) -> int:
+    def _one(self, item: _Wanted) -> int:
         if self._stop.is_set():
             return 0
         path = self._archives.here(item.package) or self._elsewhere(item)
@@ -105,7 +105,7 @@ class _Transfer:
             self._report.advanced(self._title, self._done)
         return size
 
-    def _elsewhere(self, item: Wanted) -> Path:
+    def _elsewhere(self, item: _Wanted) -> Path:
         if item.package.fetchable:
             return self._archives.fetched(item.package, trusted=item.trusted)
         found = self._archives.copied(item.package, item.keys)
