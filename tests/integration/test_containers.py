@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -267,6 +268,12 @@ def test_byte_code_and_prefixes_are_there_already(shipped: Shipped, s3_server: S
     assert "Packages are fetched first" not in first.output
     assert "The environment is there already: " + found["prefix"] in second.output
     assert "Fetch" not in second.of("start")[0].output
+    (prefix,) = volume.glob("metaflow_*")
+    shutil.rmtree(prefix)
+    third = replay(shipped.workflow, shared, last="start")
+    assert third.succeeded, third.output
+    # Conda packages lie there unpacked, and the wheel is fetched.
+    assert re.search(r"Fetching 1 of \d+ packages, and ", third.of("start")[0].output)
     # What opened the store is written neither into the prefix nor into the cache of packages.
     records = [
         path for path in volume.rglob("*.json") if "conda-meta" in path.parts or path.name == "repodata_record.json"

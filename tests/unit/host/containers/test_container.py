@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from metaflow_extensions.netflix_ext.engine.errors import StoreError
+from metaflow_extensions.netflix_ext.engine.layout import package_key
+from metaflow_extensions.netflix_ext.engine.package import CondaPackage
+from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
 from metaflow_extensions.netflix_ext.host import compat
 from metaflow_extensions.netflix_ext.host.containers.container import Container, activation, main
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
-from tests.fakes import resolved, wheel
+from tests.fakes import PYTHON, conda_package, resolved, wheel
 
 ENVIRONMENT = resolved(pypi=[wheel("idna")])
 
@@ -38,6 +44,71 @@ def test_a_prefix_that_is_there_is_used(
     assert found == {"path": str(prefix), "python": f"{prefix}/bin/python", "variables": {"HELLO": "it's"}}
     assert "is there already" in capsys.readouterr().out
     assert not (tmp_path / "work").exists()
+
+
+def unpacked(volume: Path, package: CondaPackage) -> None:
+    """Let *package* lie on the volume as another task has left it."""
+    folder = volume / ".metaflow" / f"{package.name}-{package.version}-{package.build}"
+    folder.mkdir(parents=True)
+    folder.with_name(f"{folder.name}.lock").write_bytes(bytes(8) + bytes.fromhex(package.sha256))
+
+
+@pytest.mark.parametrize(
+    ("here", "said"),
+    [
+        ([], "Fetching 3 packages, and 1 tools to install them ..."),
+        (["python"], "Fetching 2 of 3 packages, and 1 tools to install them ..."),
+        (["python", "abc", "xyz"], "Fetching 1 tools; all 3 packages are here, unpacked ..."),
+    ],
+)
+def test_what_is_fetched_is_told(
+    here: list[str],
+    said: str,
+    tmp_path: Path,
+    store: MetaflowStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What lies unpacked on a volume does not count, in whatever format it has come."""
+    environment = resolved(conda_package("abc"), conda_package("xyz"))
+    arch, abc = environment.env_id.arch, environment.conda[1]
+    form = {"key": "k", "sha256": "ab" * 32, "file": "abc-1.0-0.tar.bz2"}
+    for package in environment.conda:
+        if package.name in here:
+            unpacked(tmp_path / "volume", replace(package, sha256=form["sha256"]) if package == abc else package)
+    monkeypatch.setenv("CONDA_PKGS_DIRS", str(tmp_path / "volume"))
+    monkeypatch.setattr(compat, "configured", dict.fromkeys)
+    gone = {"name": "packaging", "file": "packaging.whl", "sha256": "cd" * 32}
+    document = {"environments": [environment.to_dict()], "tools": {arch: [gone]}, "formats": {abc.digest: form}}
+
+    with pytest.raises(StoreError, match=r"packaging\.whl' is not there any more"):
+        Container(store, str(tmp_path / "work"), document).prefix(environment.env_id)
+
+    assert capsys.readouterr().out.split("] ")[1].strip() == said
+
+
+def test_an_installer_is_given_files(tmp_path: Path, store: MetaflowStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does not know what others have unpacked on a volume: without its files it would ask the source."""
+    python = replace(PYTHON, sha256=hashlib.sha256(b"python").hexdigest())
+    environment = ResolvedEnvironment.make(
+        req_id="a" * 40, arch="linux-64", spec={}, virtual=(), conda=(python,), pypi=(), provenance={}
+    )
+    arch = environment.env_id.arch
+    unpacked(tmp_path / "volume", python)
+    monkeypatch.setenv("CONDA_PKGS_DIRS", str(tmp_path / "volume"))
+    monkeypatch.setattr(compat, "configured", dict.fromkeys)
+    program = b'#!/bin/sh\nmkdir -p "$6" && cp "$8" "$6/listed"\n'
+    store.put("installer", program)
+    store.put(package_key("conda", python.url, python.filename, python.digest), b"python")
+    document = {
+        "environments": [environment.to_dict()],
+        "tools": {arch: []},
+        "installer": {arch: {"key": "installer", "sha256": hashlib.sha256(program).hexdigest()}},
+    }
+
+    found = Container(store, str(tmp_path / "work"), document).prefix(environment.env_id)
+
+    assert Path(found["path"], "listed").read_text().split()[1].startswith(f"file://{tmp_path}/work/archives/")
 
 
 def test_a_shell_reads_what_activates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -112,6 +112,11 @@ def test_a_package_that_a_volume_has_unpacked(tmp_path: Path) -> None:
     folder.with_name("numpy-1.0-0.lock").write_bytes(bytes(8) + bytes.fromhex(numpy.sha256))
 
     assert delivery(MemoryStore(), tmp_path).conda(numpy) == numpy
+    # Those who link from the same volume may prefer another format.
+    form = {"key": "k", "sha256": numpy.sha256, "file": "numpy-1.0-0.tar.bz2"}
+    other = conda_package("numpy", sha256="cd" * 32)
+    found = delivery(MemoryStore(), tmp_path, forms={other.digest: form}).conda(other)
+    assert (found.filename, found.digest) == (form["file"], numpy.sha256)
 
 
 def test_packages_that_are_read_where_they_lie(tmp_path: Path) -> None:

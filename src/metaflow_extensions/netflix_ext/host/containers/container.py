@@ -122,12 +122,14 @@ class Container:
             self._arrivals,
             stored=environment.stored,
             forms=self._document.get("formats", {}),
-            cache=self._packages,
+            # An installer unpacks for itself.
+            cache=None if installer else self._packages,
             say=self.say,
         )
         byte_code = TravelledByteCode(os.path.join(self._folder, "bytecode"))
         count = len(environment.packages)
-        self.say(f"Fetching {count} packages, and {len(first) + len(last)} tools to install them ...")
+        here = sum(1 for package in environment.conda if delivery.unpacked(package) is not None)
+        self.say(_fetching(count, here, len(first) + len(last)))
         with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
             # What links needs time to start: it has the network for itself first.
             linking = {tool["name"]: pool.submit(self._tool, tool) for tool in first}
@@ -223,6 +225,14 @@ def _shared_packages() -> str | None:
     first = os.environ.get("CONDA_PKGS_DIRS", "").split(",")[0].strip()
     chosen = _writable(first)
     return os.path.join(chosen, ".metaflow") if chosen else None
+
+
+def _fetching(count: int, here: int, tools: int) -> str:
+    """Return what is said of *tools*, and of *count* packages, when all but those that are *here* are fetched."""
+    if here == count:
+        return f"Fetching {tools} tools; all {count} packages are here, unpacked ..."
+    packages = f"{count - here} of {count} packages" if here else f"{count} packages"
+    return f"Fetching {packages}, and {tools} tools to install them ..."
 
 
 def _document() -> dict[str, Any]:

@@ -35,7 +35,7 @@ class Delivery:
         arrivals: what fetches from it.
         stored: keys that are not where they would be, by file name.
         forms: packages in the format that is preferred, by digest (see `engine.formats`).
-        cache: the folder of unpacked packages; what lies there is not fetched.
+        cache: the folder of unpacked packages; what lies there is not fetched. None: all of them are needed as files.
         say: tells the log.
     """
 
@@ -46,7 +46,7 @@ class Delivery:
         *,
         stored: Mapping[str, str],
         forms: Mapping[str, Mapping[str, str]],
-        cache: str,
+        cache: str | None,
         say: Callable[[str], None],
     ) -> None:
         self.headers: dict[str, dict[str, str]] = {}
@@ -54,16 +54,25 @@ class Delivery:
         self._arrivals = arrivals
         self._stored = stored
         self._forms = forms
-        self._cache = Path(cache)
+        self._cache = cache
         self._say = say
 
+    def unpacked(self, package: CondaPackage) -> CondaPackage | None:
+        """Return *package* as it lies unpacked on this machine, in the format it came in; None where it does not."""
+        if self._cache is None:
+            return None
+        form = self._forms.get(package.digest)
+        known = (package,) if form is None else (package, _packed(package, package.url, form))
+        return next((one for one in known if is_unpacked(one, Path(self._cache))), None)
+
     def conda(self, package: CondaPackage) -> CondaPackage:
-        """Return *package* as a file of this machine; as it is where it is left to be fetched from its source.
+        """Return *package* as a file of this machine; as it is where it is unpacked, or is left to its source.
 
         Raises PackageError, StoreError.
         """
-        if is_unpacked(package, self._cache):
-            return package
+        there = self.unpacked(package)
+        if there is not None:
+            return there
         form = self._forms.get(package.digest)
         if form is not None:
             path = self._arrivals.fetch(form["key"], form["sha256"], form["file"])
