@@ -82,13 +82,13 @@ def test_the_worker_gets_records_and_folders(tmp_path: Path) -> None:
     """Packages travel as plain data, credentials apart from them."""
     worker = Canned()
     secrets = {"https://h/c": "https://me:S@h/c"}
-    installer = RattlerInstaller(worker, secrets=secrets, packages=tmp_path / "p", validation="full", patience=3)
+    installer = RattlerInstaller(worker, secrets=secrets, packages=tmp_path / "p", looked_at=False, patience=3)
 
     installer.install((PACKAGE,), Path("/stage"), Path("/final"), Reporter())
 
     asked = worker.asked
     assert (asked["do"], asked["target"], asked["final"]) == ("install", "/stage", "/final")
-    assert (asked["packages"], asked["validation"], asked["patience"]) == (str(tmp_path / "p"), "full", 3)
+    assert (asked["packages"], asked["looked_at"], asked["patience"]) == (str(tmp_path / "p"), False, 3)
     assert asked["secrets"] == secrets
     assert [record["url"] for record in asked["records"]] == [PACKAGE.url]
 

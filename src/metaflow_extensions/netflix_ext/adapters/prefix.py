@@ -8,15 +8,13 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from ..engine.errors import CreateError, ExtensionError, PackageError
 from ..engine.events import Reporter
 from ..engine.package import CondaPackage, package_to_dict
 from .rattler_cache import default_packages, is_unpacked
 from .worker import Worker, WorkerError
-
-Validation = Literal["skip", "changed", "full"]
 
 DOWNLOAD = "download conda packages"
 LINK = "link conda packages"
@@ -47,17 +45,14 @@ class RattlerInstaller:
     """Links in *worker*, from rattler's package cache; scripts of packages are not run.
 
     An archive is hashed whenever it comes from a channel (a folder too), before anything of it enters the cache.
-    What was unpacked before is checked by *validation*. ``changed`` finds files that are missing, have another size or
-    were written since, such as through another prefix (they are hard links), then hashes the whole of that package and
-    fetches it again; it reads no contents: 0.04 s for 6,800 files. ``full`` hashes every file each time: 0.1 s more for
-    those 213 MB on two cores when they are in memory, the time to read them all when not; it also finds what hides its
-    time of writing. ``skip`` (rattler's own default) finds nothing.
+    Where a file of what was unpacked before is missing, has another size or was written since, such as through another
+    prefix (they are hard links), that package is hashed and fetched again. Looking takes 0.04 s for 6,800 files.
 
     Args:
         worker: Where py-rattler runs.
         secrets: URLs without credentials to the same with credentials; looked up when a request is made.
         packages: The package cache; the one that pixi and all of rattler share if None.
-        validation: How a cached package is checked.
+        looked_at: Whether cached packages are looked at so.
         patience: Seconds in which a download must bring a byte.
         checked: Whether archives on this machine have been hashed before they get here.
         headers: What to send, by URL; looked up when a request is made, and written nowhere.
@@ -70,7 +65,7 @@ class RattlerInstaller:
         *,
         secrets: Mapping[str, str] | None = None,
         packages: Path | None = None,
-        validation: Validation = "changed",
+        looked_at: bool = True,
         patience: float = _PATIENCE,
         checked: bool = False,
         headers: Mapping[str, Mapping[str, str]] | None = None,
@@ -79,7 +74,7 @@ class RattlerInstaller:
         self._worker = worker
         self._secrets = secrets if secrets is not None else {}
         self._packages = packages
-        self._validation = validation
+        self._looked_at = looked_at
         self._patience = patience
         self._checked = checked
         self._headers = headers if headers is not None else {}
@@ -104,7 +99,7 @@ class RattlerInstaller:
             "final": str(final),
             "packages": str(self._packages.absolute()) if self._packages else "",
             "secrets": dict(self._secrets),
-            "validation": self._validation,
+            "looked_at": self._looked_at,
             "patience": self._patience,
             "checked": self._checked,
             "mirrors": dict(self._mirrors),

@@ -115,20 +115,20 @@ async def install(asked: Arguments, networks: Networks, send: Send) -> str:
 
 
 def _cache(packages: Path, asked: Arguments) -> rattler.PackageCache:
-    """Return the cache to link from, each package in it looked at as asked.
+    """Return the cache to link from; a package in it that was changed is hashed, and fetched again.
 
     rattler knows a cached package by name, version, build and SHA-256. Where a channel gives only an MD5 it would take
     any package of that name, so such a package gets a folder of its own, named by its hash.
     """
     skip, full = rattler.ValidationMode.skip(), rattler.ValidationMode.full()
-    shared = rattler.PackageCacheLayer(packages).with_validation_mode(full if asked["validation"] == "full" else skip)
+    shared = rattler.PackageCacheLayer(packages).with_validation_mode(skip)
     own = []
     for fields in asked["records"]:
         folder = packages if fields.get("sha256") else packages.with_name(f"{packages.name}-md5") / fields["md5"]
-        doubtful = asked["validation"] == "full" or (asked["validation"] == "changed" and _is_changed(folder, fields))
-        if doubtful or folder != packages:
+        changed = asked["looked_at"] and _is_changed(folder, fields)
+        if changed or folder != packages:
             spec = rattler.MatchSpec(fields["name"])
-            layer = rattler.PackageCacheLayer(folder).with_validation_mode(full if doubtful else skip)
+            layer = rattler.PackageCacheLayer(folder).with_validation_mode(full if changed else skip)
             own.append(layer.with_filter(spec))
             shared = shared.excluding(spec)
     return rattler.PackageCache.from_layers([*own, shared])

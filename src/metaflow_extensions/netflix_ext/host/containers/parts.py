@@ -35,7 +35,7 @@ class ContainerParts:
         from ...adapters.site import UvInstaller
 
         self._wheels = UvInstaller(program=str(tools / "bin" / "uv"))
-        self._conda = RattlerInstaller(worker, packages=packages, validation="skip", checked=True, headers=headers)
+        self._conda = RattlerInstaller(worker, packages=packages, looked_at=False, checked=True, headers=headers)
         self._pythons = UvPythonInstaller(root / PYTHONS, HttpFetcher())
         self._prefixes = PrefixFolder(root)
         self._activator = ShellActivator()
