@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import tempfile
 import zipfile
@@ -16,7 +15,7 @@ from pathlib import Path
 
 from ..engine.errors import ToolError
 from ..engine.package import AnyPackage, PypiPackage
-from . import compile_sources, process
+from . import compile_sources, disk, process
 from .bytecode import FLAGS, PROGRAM, with_sources
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -51,9 +50,8 @@ class KeptByteCode:
             return None
         made = folder.with_name(f"{folder.name}.zip")
         if not made.exists():
-            aside = made.with_name(f".{made.name}.{os.getpid()}")
-            _pack(folder, aside)
-            os.replace(aside, made)
+            with disk.aside(made) as aside:
+                _pack(folder, aside)
         return made
 
     def _compile(self, package: AnyPackage, file: Path, minor: str, folder: Path) -> None:

@@ -43,14 +43,14 @@ def aside(path: Path, *, overwrite: bool = True) -> Iterator[Path]:
             os.unlink(written)
 
 
-def _put_there(aside: Path, path: Path) -> None:
+def _put_there(written: Path, path: Path) -> None:
     try:
-        os.link(aside, path)
+        os.link(written, path)
     except FileExistsError:
         return
     except OSError:  # some file systems have no hard links
         if not path.exists():
-            os.replace(aside, path)
+            os.replace(written, path)
 
 
 @contextlib.contextmanager

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import secrets as tokens
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from types import MappingProxyType
 from typing import IO
@@ -20,6 +18,7 @@ from ..engine.channel_settings import NOTHING_SAID, ChannelSettings, mirrored
 from ..engine.credentials import with_credentials
 from ..engine.errors import PackageError
 from ..engine.secret import authorization, redact
+from . import disk
 
 _BLOCK = 1 << 20
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -105,21 +104,15 @@ class HttpFetcher:
 
     def _attempt(self, url: str, digest: str, path: Path, trusted: Sequence[str]) -> str:
         algorithm, _, expected = digest.rpartition(":")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        aside = path.with_name(f".{path.name}.{tokens.token_hex(8)}")
         hashed = hashlib.new(algorithm or "sha256", usedforsecurity=False)
-        try:
-            with aside.open("wb") as file, self._blocks(url, trusted) as blocks:
+        with disk.aside(path) as written:
+            with written.open("wb") as file, self._blocks(url, trusted) as blocks:
                 for block in blocks:
                     file.write(block)
                     hashed.update(block)
             if digest:
                 _check_digest(url, algorithm or "sha256", expected, hashed.hexdigest())
-            os.replace(aside, path)
-            return hashed.hexdigest()
-        finally:
-            with suppress(FileNotFoundError):
-                aside.unlink()
+        return hashed.hexdigest()
 
     @contextmanager
     def _blocks(self, url: str, trusted: Sequence[str]) -> Iterator[Iterator[bytes]]:

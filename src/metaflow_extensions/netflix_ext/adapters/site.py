@@ -22,6 +22,7 @@ from ..engine.errors import CreateError, ExtensionError, PackageError
 from ..engine.events import Reporter
 from ..engine.package import PypiPackage
 from ..engine.secret import redact, strip_credentials
+from . import disk
 from .process import Finished
 from .uv_complaints import complaint
 from .uv_program import default_index, find_uv, run_uv
@@ -206,12 +207,10 @@ def _rewritten(site: Path, row: list[str], stage: Path, final: Path) -> bool:
 
 
 def _replace(path: Path, content: bytes) -> None:
-    """Write aside and rename: the file may be a hard link into a cache."""
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".metaflow-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(content)
-    os.chmod(aside, path.stat().st_mode & 0o7777)
-    os.replace(aside, path)
+    """Put another file in the place of *path*, with its rights: that one may be a hard link into a cache."""
+    with disk.aside(path) as written:
+        written.write_bytes(content)
+        written.chmod(path.stat().st_mode & 0o7777)
 
 
 def _translated(finished: Finished, packages: Sequence[PypiPackage]) -> ExtensionError:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import io
-import os
 import re
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
 from packaging.version import InvalidVersion, Version
+
+from . import disk
 
 
 def free_threaded_python(folder: Path) -> Path:
@@ -47,15 +47,11 @@ def distribution_version(text: str) -> str:
 
 
 def stub_wheel(folder: Path, name: str, version: str) -> Path:
-    """Return the stand-in for *name* at *version* in *folder*, written aside and renamed where it is not there yet."""
+    """Return the stand-in for *name* at *version* in *folder*, written where it is not there yet."""
     stem = f"{re.sub(r'[-_.]+', '_', name)}-{version}"
     path = folder.resolve() / f"{stem}-py3-none-any.whl"
-    if path.exists():
-        return path
-    handle, aside = tempfile.mkstemp(dir=path.parent, prefix=".stub-")
-    with os.fdopen(handle, "wb") as file:
-        file.write(_content(stem, name, version))
-    os.replace(aside, path)
+    if not path.exists():
+        disk.write(path, _content(stem, name, version))
     return path
 
 

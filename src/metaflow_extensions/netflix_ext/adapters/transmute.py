@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import zipfile
 from pathlib import Path
 
 from ..engine.errors import PackageError, ToolError
+from ..engine.formats import FORMATS
+from . import disk
 
 _INSTALL = "pip install conda-package-handling, or leave METAFLOW_CONDA_PREFERRED_FORMAT unset"
 _EPOCH = (1980, 1, 1, 0, 0, 0)
@@ -27,9 +28,7 @@ class PackageHandling:
             raise ToolError(
                 f"packing '{archive.name}' as {extension} needs the package conda-package-handling", _INSTALL
             ) from None
-        stem = next(
-            archive.name.removesuffix(known) for known in (".conda", ".tar.bz2") if archive.name.endswith(known)
-        )
+        stem = next(archive.name.removesuffix(known) for known in FORMATS if archive.name.endswith(known))
         target = folder / f"{stem}{extension}"
         try:
             errors = api.transmute(str(archive), extension, out_folder=str(folder))
@@ -50,11 +49,13 @@ class PackageHandling:
 
 def _forget_times(archive: Path) -> None:
     """Write *archive* anew without the time at which it was packed: its hash is its name."""
-    aside = archive.with_name(f".{archive.name}")
-    with zipfile.ZipFile(archive) as source, zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as target:
+    with (
+        disk.aside(archive) as aside,
+        zipfile.ZipFile(archive) as source,
+        zipfile.ZipFile(aside, "w", zipfile.ZIP_STORED) as target,
+    ):
         for member in source.infolist():
             entry = zipfile.ZipInfo(member.filename, _EPOCH)
             entry.file_size = member.file_size
             with source.open(member) as data, target.open(entry, "w") as copied:
                 shutil.copyfileobj(data, copied, 1 << 20)
-    os.replace(aside, archive)
