@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +16,9 @@ from ..engine.origin import ARCHIVE, FOLDER, GIT, Link
 from ..engine.package import PypiPackage
 from ..engine.ports import PypiRequest
 from ..engine.secret import is_public_index, strip_credentials
+from ..engine.toml import read_toml
 from ..engine.wheel_tags import best_wheel, target_tags
 from .uv_complaints import misfit
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 _SHOWN = 3
 
@@ -33,10 +28,9 @@ _Entries = dict[str, tuple[str, Mapping[str, Any]]]
 def parsed(text: str) -> Mapping[str, Any]:
     """Return the tables of a lock; raise ToolError where it is no TOML."""
     try:
-        found: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+        return read_toml(text)
+    except ValueError as error:
         raise ToolError(f"uv's answer cannot be read: {error}", "check `uv --version`: 0.12 or newer") from error
-    return found
 
 
 @dataclass(frozen=True, slots=True)
