@@ -107,6 +107,20 @@ def test_a_pipe_that_dies_is_told_from_one_that_talks(tmp_path: Path) -> None:
     assert "bad end" in (tmp_path / "log").read_text()
 
 
+def test_a_pipe_that_has_left_is_not_ended_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its number may be that of somebody else's process by then."""
+    ended: list[int] = []
+    monkeypatch.setattr(os, "killpg", lambda pid, _signal: ended.append(pid))
+    with (tmp_path / "log").open("w") as log:
+        pipe = process.Pipe(python("pass"), environment=dict(os.environ), log=log)
+        assert pipe.read() is None
+        assert pipe.close() == 0
+
+        pipe.kill()
+
+    assert ended == []
+
+
 def test_a_pipe_that_will_not_leave_is_ended(tmp_path: Path) -> None:
     """A program that goes on when its input is closed is ended, and so is one that is killed."""
     with (tmp_path / "log").open("w") as log:

@@ -101,8 +101,7 @@ _RUNNING = []  # type: list[subprocess.Popen[str]]
 def end_running() -> None:
     """End every program that some thread waits for in `run`."""
     for process in list(_RUNNING):
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(process.pid, signal.SIGKILL)
+        _kill(process)
 
 
 class Pipe:
@@ -190,11 +189,17 @@ def _start(
         raise ToolError(f"{_shown(command)} cannot be started: {error}", _NOT_STARTED) from error
 
 
-def _end(process: subprocess.Popen[str]) -> None:
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.returncode is not None:  # it was waited for: its number may be another's by now
+        return
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except (ProcessLookupError, PermissionError):
         process.kill()
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    _kill(process)
     process.wait()
 
 
