@@ -92,15 +92,29 @@ class HttpFetcher:
 
     def hash_of(self, url: str) -> tuple[str, int]:
         """Return the SHA-256 and the size of what is at *url*, which is read and not kept. Raises PackageError."""
-        hashed, size = hashlib.sha256(), 0
+        digests, size = self.digests_of(url, ("sha256",))
+        return digests["sha256"], size
+
+    def digests_of(self, url: str, kinds: Sequence[str], *, trusted: Sequence[str] = ()) -> tuple[dict[str, str], int]:
+        """Return the hashes of those *kinds* and the size of what is at *url*; see `hash_of`, for *trusted* `fetch`."""
+        hashed, size = {kind: hashlib.new(kind, usedforsecurity=False) for kind in kinds}, 0
         try:
-            with self._blocks(url, ()) as blocks:
+            with self._blocks(url, trusted) as blocks:
                 for block in blocks:
-                    hashed.update(block)
+                    for one in hashed.values():
+                        one.update(block)
                     size += len(block)
         except _AgainError as error:
             raise PackageError(f"{redact(url)} cannot be fetched: {redact(str(error))}", "run it again") from error
-        return hashed.hexdigest(), size
+        return {kind: one.hexdigest() for kind, one in hashed.items()}, size
+
+    def status_of(self, url: str) -> int:
+        """Return the HTTP status of *url*, or 0 where there is no answer to speak of."""
+        try:
+            with self._answer(url, ()) as answer:
+                return answer.status_code
+        except (requests.RequestException, ValueError):
+            return 0
 
     def _attempt(self, url: str, digest: str, path: Path, trusted: Sequence[str]) -> str:
         algorithm, _, expected = digest.rpartition(":")
@@ -121,22 +135,8 @@ class HttpFetcher:
             with _opened(Path(unquote(parts.path)), url) as file:
                 yield iter(lambda: file.read(_BLOCK), b"")
             return
-        full = urlsplit(with_credentials(mirrored(url, self._settings.mirrors), self._secrets))
-        user, _, host = full.netloc.rpartition("@")
-        # As it is stored: a server that marks an archive as compressed must not get it unpacked on the way.
-        headers = {"Accept-Encoding": "identity"}
-        # A host, or a host with its port, as pip takes them; None leaves it to the user's environment.
-        verify = False if {host, full.hostname} & set(trusted) else None
         try:
-            with self._session().get(
-                full._replace(netloc=host).geturl(),
-                headers=headers,
-                # Without this argument, .netrc would take the place of what is known of the source.
-                auth=_Known(user) if user else None,
-                stream=True,
-                timeout=self._timeout,
-                verify=verify,
-            ) as answer:
+            with self._answer(url, trusted) as answer:
                 _check(answer, url)
                 length = int(answer.headers.get("Content-Length") or 0)
                 yield _counted(answer.iter_content(_BLOCK), length)
@@ -144,6 +144,23 @@ class HttpFetcher:
             raise _AgainError(_cause(error)) from error
         except requests.RequestException as error:
             raise PackageError(f"{redact(url)} cannot be fetched: {redact(str(error))}", "check the URL") from error
+
+    def _answer(self, url: str, trusted: Sequence[str]) -> requests.Response:
+        full = urlsplit(with_credentials(mirrored(url, self._settings.mirrors), self._secrets))
+        user, _, host = full.netloc.rpartition("@")
+        # As it is stored: a server that marks an archive as compressed must not get it unpacked on the way.
+        headers = {"Accept-Encoding": "identity"}
+        # A host, or a host with its port, as pip takes them; None leaves it to the user's environment.
+        verify = False if {host, full.hostname} & set(trusted) else None
+        return self._session().get(
+            full._replace(netloc=host).geturl(),
+            headers=headers,
+            # Without this argument, .netrc would take the place of what is known of the source.
+            auth=_Known(user) if user else None,
+            stream=True,
+            timeout=self._timeout,
+            verify=verify,
+        )
 
     def _session(self) -> requests.Session:
         if not hasattr(self._local, "session"):

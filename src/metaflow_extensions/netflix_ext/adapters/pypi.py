@@ -16,7 +16,7 @@ from typing import Any
 from packaging.utils import canonicalize_name
 
 from ..engine.credentials import with_credentials
-from ..engine.errors import ResolveError, ToolError
+from ..engine.errors import PackageError, ResolveError, SourceError, ToolError
 from ..engine.index_settings import IndexSettings
 from ..engine.options import FIRST_INDEX
 from ..engine.package import PypiPackage
@@ -33,7 +33,6 @@ from .pylock import Unbuilt, annotated, packages_of, parsed, unlisted
 from .stubs import distribution_version, free_threaded_python, stub_wheel
 from .uv_complaints import Asked, complaint, is_unbuilt, translated
 from .uv_program import building, default_index, find_uv, run_uv, uv_version
-from .web import digests_of
 
 _GLIBC = (17, 28, *range(31, 41))  # the manylinux targets that uv 0.12 and 0.13 know
 _NO_EXTRA = re.compile(r"warning: The package `([^\s`\[]+)[^`]*` does not have an extra named `([^`]+)`")
@@ -274,13 +273,23 @@ class UvSolver:
         if package.sha256 and (not allowed or f"sha256:{package.sha256}" in allowed):
             return package
         kinds = {text.partition(":")[0] for text in allowed}
-        url = with_credentials(package.url, self._secrets)
-        digests, size = digests_of(url, ("sha256", *sorted(kinds - {"sha256"})), request.options.trusted_hosts)
+        digests, size = self._digests(package.url, ("sha256", *sorted(kinds - {"sha256"})), request)
         found = [f"{kind}:{digest}" for kind, digest in digests.items()]
         if allowed and allowed.isdisjoint(found):
             shown = ", ".join(text for text in found if text.partition(":")[0] in kinds)
             raise unlisted(f"{package.name} {package.version}", {package.filename: shown}, allowed)
         return replace(package, sha256=digests["sha256"], size=size)
+
+    def _digests(self, url: str, kinds: Sequence[str], request: PypiRequest) -> tuple[dict[str, str], int]:
+        from .http import HttpFetcher  # slow to import, and hardly ever needed
+
+        try:
+            return HttpFetcher(self._secrets).digests_of(url, kinds, trusted=request.options.trusted_hosts)
+        except PackageError as error:
+            raise SourceError(
+                f"the {' and '.join(kinds)} of a file must be computed from its bytes: {error.message}",
+                "check that it can be downloaded, or use an index that gives hashes, and SHA-256 in what you ask for",
+            ) from error
 
 
 def uv_platform(arch: str, virtual: Sequence[VirtualPackage]) -> str:

@@ -6,13 +6,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from ..engine.credentials import with_credentials
 from ..engine.errors import CreateError, ExtensionError, ResolveError, SourceError, ToolError
 from ..engine.platform import version_of
 from ..engine.ports import PypiRequest
 from ..engine.secret import redact, strip_credentials
-from .web import status_of
 
+_PATIENCE_SECONDS = 5.0
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 _DRAWING = re.compile(r"^[\s\u00d7\u2500-\u257f\u25b6]*(?:Caused by:|cause:|error:)?\s*")
 _STARTS = re.compile(r"^\s*(?:error:|cause:|Caused by:|\u00d7|\u2570|\u251c)")
@@ -170,9 +169,11 @@ def _absent_index(text: str, asked: Asked) -> SourceError | None:
     unknown = _UNKNOWN.search(text)
     if not unknown:
         return None
+    from .http import HttpFetcher  # slow to import, and hardly ever needed
+
+    fetcher = HttpFetcher(asked.secrets, timeout=_PATIENCE_SECONDS)
     for index in asked.request.indexes:
-        url = with_credentials(index, asked.secrets)
-        if index.startswith(("http://", "https://")) and status_of(f"{url.rstrip('/')}/") in (404, 410):
+        if index.startswith(("http://", "https://")) and fetcher.status_of(f"{index.rstrip('/')}/") in (404, 410):
             return SourceError(
                 f"the index {redact(index)} answers 404 Not Found, for itself and for '{unknown.group(1)}'",
                 "check the URL (that of an index mostly ends in /simple) and the spelling of the name",
