@@ -19,7 +19,7 @@ from ..engine.layout import check_key
 from ..engine.package import AnyPackage, CondaPackage
 from ..engine.ports import Fetcher, Store
 from .conda_packages import CondaPackages
-from .digest import file_digest
+from .digest import file_digest, parts_of
 
 _KEPT_SECONDS = 30 * 24 * 3600
 _SWEPT = ".swept"
@@ -121,7 +121,7 @@ class KeptArchives:
 
     def _place(self, package: AnyPackage) -> tuple[Path, str, str]:
         """Return where the file of *package* lies, the algorithm of its hash, and the hash."""
-        algorithm, expected = _hash_of(package)
+        algorithm, expected = parts_of(package.digest)
         if not expected:
             raise PackageError(
                 f"'{package.filename}' has no hash, so that its bytes cannot be checked", "resolve the environment anew"
@@ -144,9 +144,3 @@ class KeptArchives:
                     and all(now - path.stat().st_mtime > _KEPT_SECONDS for path in (folder, *folder.iterdir()))
                 ):
                     shutil.rmtree(folder, ignore_errors=True)
-
-
-def _hash_of(package: AnyPackage) -> tuple[str, str]:
-    if isinstance(package, CondaPackage) and not package.sha256:
-        return "md5", package.md5
-    return "sha256", package.sha256

@@ -19,7 +19,7 @@ from ..engine.events import Reporter
 from ..engine.formats import FORMATS
 from ..engine.package import CondaPackage
 from ..engine.ports import CondaInstaller
-from .digest import file_digest
+from .digest import file_digest, parts_of
 from .rattler_cache import is_unpacked, mark_unpacked
 
 
@@ -31,9 +31,9 @@ class CondaPackages:
 
     def archive(self, package: CondaPackage) -> Path | None:
         """Return the archive of *package* that conda has kept, if its bytes are those that were resolved."""
+        algorithm, expected = parts_of(package.digest)
         for folder in self._folders:
             path = folder / package.filename
-            algorithm, expected = ("sha256", package.sha256) if package.sha256 else ("md5", package.md5)
             try:
                 if expected and path.is_file() and file_digest(path, algorithm) == expected:
                     return path

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,6 +18,7 @@ from ..engine.credentials import with_credentials
 from ..engine.errors import PackageError
 from ..engine.secret import authorization, redact
 from . import disk
+from .digest import new_hash, parts_of
 
 _BLOCK = 1 << 20
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -97,7 +97,7 @@ class HttpFetcher:
 
     def digests_of(self, url: str, kinds: Sequence[str], *, trusted: Sequence[str] = ()) -> tuple[dict[str, str], int]:
         """Return the hashes of those *kinds* and the size of what is at *url*; see `hash_of`, for *trusted* `fetch`."""
-        hashed, size = {kind: hashlib.new(kind, usedforsecurity=False) for kind in kinds}, 0
+        hashed, size = {kind: new_hash(kind) for kind in kinds}, 0
         try:
             with self._blocks(url, trusted) as blocks:
                 for block in blocks:
@@ -117,16 +117,16 @@ class HttpFetcher:
             return 0
 
     def _attempt(self, url: str, digest: str, path: Path, trusted: Sequence[str]) -> str:
-        algorithm, _, expected = digest.rpartition(":")
-        hashed = hashlib.new(algorithm or "sha256", usedforsecurity=False)
+        algorithm, expected = parts_of(digest)
+        hashed = new_hash(algorithm)
         with disk.aside(path) as written:
             with written.open("wb") as file, self._blocks(url, trusted) as blocks:
                 for block in blocks:
                     file.write(block)
                     hashed.update(block)
             if digest:
-                _check_digest(url, algorithm or "sha256", expected, hashed.hexdigest())
-        return hashed.hexdigest()
+                _check_digest(url, algorithm, expected, hashed.hexdigest())
+        return str(hashed.hexdigest())
 
     @contextmanager
     def _blocks(self, url: str, trusted: Sequence[str]) -> Iterator[Iterator[bytes]]:

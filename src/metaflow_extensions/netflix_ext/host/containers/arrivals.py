@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import threading
 import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Mapping
 
+from ...adapters.digest import file_digest, parts_of
 from ...engine.errors import PackageError, StoreError
 from ...engine.layout import FOLDER_NAMES, tool_key
 from ...engine.renamed import renamed
@@ -17,8 +17,6 @@ from ..store import MetaflowStore
 
 if TYPE_CHECKING:
     from ...engine.ports import Store
-
-_BLOCK = 1 << 20
 
 
 def store_at(datastore: str, root: str) -> Store:
@@ -47,16 +45,12 @@ class Arrivals:
         path.parent.mkdir(parents=True, exist_ok=True)
         if not self._store.copy(key, path):
             return None
-        algorithm, _, expected = digest.rpartition(":")
-        hashed = hashlib.new(algorithm or "sha256")
-        with path.open("rb") as source:
-            for block in iter(lambda: source.read(_BLOCK), b""):
-                hashed.update(block)
-        if hashed.hexdigest() != expected:
+        algorithm, expected = parts_of(digest)
+        found = file_digest(path, algorithm)
+        if found != expected:
             path.unlink()
             raise PackageError(
-                f"'{self._store.where(key)}' is not the file that was resolved: expected {expected}, got "
-                f"{hashed.hexdigest()}",
+                f"'{self._store.where(key)}' is not the file that was resolved: expected {expected}, got {found}",
                 "nothing was installed of it. Remove it from the datastore and deploy the flow again",
             )
         with self._lock:
