@@ -112,6 +112,18 @@ def test_archives_are_unpacked(tmp_path: Path, form: str, top: str) -> None:
     assert form == "zip" or (found / "same").read_text() == "#!/bin/sh\n"
 
 
+def test_links_do_not_lead_out_together(tmp_path: Path) -> None:
+    """Each stays inside for who reads its name alone; one that goes on from the other does not."""
+    with tarfile.open(tmp_path / "p.tar", "w") as archive:
+        for name, target in (("here", "."), ("above", "here/here/..")):
+            item = tarfile.TarInfo(name)
+            item.type, item.linkname = tarfile.SYMTYPE, target
+            archive.addfile(item)
+    with pytest.raises(PackageError, match=r"'p\.tar' is refused: 'above' in it leads out"):
+        trees.unpacked(tmp_path / "p.tar", tmp_path / "out")
+    assert list((tmp_path / "out").iterdir()) == []
+
+
 def test_an_archive_that_ends_early_is_told(tmp_path: Path) -> None:
     """It is an error with the name of the file, whatever the library raises."""
     (tmp_path / "a").write_bytes(os.urandom(100_000))

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import posixpath
 import secrets
 import shutil
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from ..engine.errors import CreateError, PackageError, StoreError
 from ..engine.ports import Store
-from . import disk
+from . import disk, tars
 from .digest import file_digest
 
 MARKER = ".metaflow-local-env"
@@ -101,49 +98,10 @@ def _check_recorded(path: Path, source: str, digest: str) -> None:
 
 def _unpack(archive: Path, folder: Path, where: str) -> None:
     try:
-        with tarfile.open(archive, "r:*") as packed:
-            members = list(_checked(packed, where))
-            trusted = {"filter": "fully_trusted"} if hasattr(tarfile, "fully_trusted_filter") else {}
-            packed.extractall(folder, members=members, **trusted)  # type: ignore[arg-type]  # noqa: S202 - all checked
-    except (tarfile.TarError, EOFError, ValueError) as error:
+        tars.unpack(archive, folder)
+    except tars.UnsafeError as error:
+        raise PackageError(f"{where}: '{error}' would leave the folder, or is no plain file", _HINT) from error
+    except tarfile.TarError as error:
         raise PackageError(f"{where} is no tar archive that can be read: {error}", _HINT) from error
     if not (folder / "bin").is_dir():
         raise PackageError(f"{where} has no folder 'bin' at its top, and is no distribution of conda", _HINT)
-
-
-def _checked(packed: tarfile.TarFile, where: str) -> Iterator[tarfile.TarInfo]:
-    """Yield the members of *packed*; raise PackageError where one would be written outside, or is no plain file."""
-    links: set[str] = set()
-    for member in packed:
-        name = posixpath.normpath(member.name)
-        above = {posixpath.join(*name.split("/")[:count]) for count in range(1, name.count("/") + 1)}
-        bad = (
-            not (member.isfile() or member.isdir() or member.issym() or member.islnk())
-            or _leaves(name)
-            or above & links
-            or (member.islnk() and (_leaves(posixpath.normpath(member.linkname)) or member.linkname in links))
-            or (member.issym() and _strays(name, member.linkname))
-        )
-        if bad:
-            raise PackageError(f"{where}: '{member.name}' would leave the folder, or is no plain file", _HINT)
-        if member.issym():
-            links.add(name)
-        member.mode = (member.mode & 0o777) | 0o200
-        member.uid, member.gid, member.uname, member.gname = os.getuid(), os.getgid(), "", ""
-        yield member
-
-
-def _leaves(name: str) -> bool:
-    return name.startswith(("/", "../")) or name == ".."
-
-
-def _strays(name: str, target: str) -> bool:
-    """Tell whether a link at *name* may lead outside: `..` behind a name could follow another link first."""
-    parts = target.split("/")
-    steps = [part for part in parts if part not in ("", ".")]
-    depth = sum(1 for part in steps if part == "..")
-    return (
-        target.startswith("/")
-        or ".." in steps[depth:]
-        or _leaves(posixpath.normpath(posixpath.join(posixpath.dirname(name), target)))
-    )

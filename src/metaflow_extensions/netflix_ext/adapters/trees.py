@@ -8,10 +8,12 @@ import shutil
 import stat
 import tarfile
 import zipfile
+import zlib
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from ..engine.errors import InputError, PackageError
+from . import tars
 from .digest import file_digest
 
 # What tools leave in a project, and no part of it.
@@ -103,8 +105,13 @@ def unpacked(archive: Path, target: Path) -> Path:
         if zipfile.is_zipfile(archive):
             _unzip(archive, target)
         else:
-            _untar(archive, target)
-    except (tarfile.TarError, zipfile.BadZipFile, EOFError, ValueError, OSError) as error:
+            tars.unpack(archive, target)
+    except tars.UnsafeError as error:
+        raise PackageError(
+            f"'{archive.name}' is refused: '{error}' in it leads out of the folder that it is unpacked in",
+            "nothing was built from it. Ask those who made it for a sound archive",
+        ) from error
+    except (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
         raise PackageError(f"'{archive.name}' cannot be unpacked: {error}", "check the file at its source") from error
     inside = list(target.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else target
@@ -113,41 +120,9 @@ def unpacked(archive: Path, target: Path) -> Path:
 def _unzip(archive: Path, target: Path) -> None:
     with zipfile.ZipFile(archive) as file:
         for item in file.infolist():
-            _check_inside(archive, item.filename)
-            if stat.S_ISLNK(item.external_attr >> 16):
-                raise _unsafe(archive, item.filename)
+            if tars.leaves(item.filename) or "\\" in item.filename or stat.S_ISLNK(item.external_attr >> 16):
+                raise tars.UnsafeError(item.filename)
         for item in file.infolist():
             path = Path(file.extract(item, target))
             if not item.is_dir() and (item.external_attr >> 16) & stat.S_IXUSR:
                 path.chmod(path.stat().st_mode | stat.S_IXUSR)
-
-
-def _untar(archive: Path, target: Path) -> None:
-    with tarfile.open(archive) as file:
-        members = file.getmembers()
-        for item in members:
-            _check_inside(archive, item.name)
-            if item.issym():
-                _check_inside(archive, os.path.join(os.path.dirname(item.name), item.linkname), item.linkname)
-            elif item.islnk():
-                _check_inside(archive, item.linkname)
-            elif not (item.isfile() or item.isdir()):
-                raise _unsafe(archive, item.name)
-        for item in members:
-            item.mode = (item.mode & 0o777) | (0o700 if item.isdir() else 0o600)
-        file.extraction_filter = getattr(tarfile, "data_filter", None)  # not in every patch release of 3.10 and 3.11
-        file.extractall(target, members)  # noqa: S202 - all are checked above
-
-
-def _check_inside(archive: Path, name: str, link: str = "") -> None:
-    """Raise PackageError where *name* leads out of the archive, or *link* is a path from the root."""
-    parts = PurePosixPath(os.path.normpath(name)).parts
-    if name.startswith("/") or link.startswith("/") or "\\" in name or (parts and parts[0] == ".."):
-        raise _unsafe(archive, name)
-
-
-def _unsafe(archive: Path, name: str) -> PackageError:
-    return PackageError(
-        f"'{archive.name}' is refused: '{name}' in it leads out of the folder that it is unpacked in",
-        "nothing was built from it. Ask those who made it for a sound archive",
-    )
