@@ -63,19 +63,16 @@ class ProgramInstaller:
             report.finished(LINK, f"{len(packages)} packages")
 
     def _fetched(self, packages: tuple[CondaPackage, ...], report: Reporter) -> list[Path]:
-        missing = [package for package in packages if self._archives.here(package) is None]
+        found = {package: self._archives.here(package) for package in packages}
+        missing = [package for package, path in found.items() if path is None]
         if missing:
             report.started(DOWNLOAD)
             try:
                 with ThreadPoolExecutor(max_workers=_WORKERS) as pool:
-                    list(pool.map(self._archives.fetched, missing))
+                    found.update(zip(missing, pool.map(self._archives.fetched, missing), strict=True))
             finally:
                 report.finished(DOWNLOAD)
-        found = [self._archives.here(package) for package in packages]
-        gone = next((package for package, path in zip(packages, found, strict=True) if path is None), None)
-        if gone is not None:
-            raise PackageError(f"{gone.filename} has gone from this machine while it was installed", "run it again")
-        return [path for path in found if path is not None]
+        return [path for path in found.values() if path is not None]
 
     def _link(self, program: CondaProgram, archives: list[Path], stage: Path) -> None:
         kept = self._folder / program.name
