@@ -19,11 +19,6 @@ from . import disk, process
 Version = tuple[int, ...]
 
 OLDEST: Mapping[str, Version] = {"micromamba": (1, 4), "mamba": (1, 4), "conda": (4, 14)}
-_VARIABLES: Mapping[str, tuple[str, ...]] = {
-    "micromamba": ("MAMBA_EXE",),
-    "mamba": ("MAMBA_EXE",),
-    "conda": ("CONDA_EXE",),
-}
 _VERSION_SECONDS = 60.0
 _LAST_LINES = 8
 # What a shell or a user has set for conda, and what would change a solution or where things are put.
@@ -104,11 +99,10 @@ def _path(name: str, environ: Mapping[str, str], distribution: Path | None) -> P
     if distribution is not None:
         places = [distribution / "bin" / name]
     else:
-        folders = [Path(folder) for folder in environ.get("PATH", "").split(os.pathsep) if folder]
-        places = [folder / name for folder in folders]
-        named = [Path(environ[variable]) for variable in _VARIABLES[name] if environ.get(variable)]
-        beside = [Path(environ[variable]).with_name(name) for variable in ("CONDA_EXE",) if environ.get(variable)]
-        places += [path for path in named if path.name == name] + beside
+        places = [Path(folder, name) for folder in environ.get("PATH", "").split(os.pathsep) if folder]
+        mamba, conda = Path(environ.get("MAMBA_EXE", "")), environ.get("CONDA_EXE")
+        places += [mamba] if mamba.name == name else []
+        places += [Path(conda).with_name(name)] if conda else []
     for place in places:
         if shutil.which(place) is not None:
             return place

@@ -12,7 +12,6 @@ import contextlib
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ..engine.errors import CreateError
@@ -52,24 +51,17 @@ class PrefixFolder:
         except OSError as error:
             raise self._failed(error) from error
 
-    def lock(self, name: str, report: Reporter) -> AbstractContextManager[None]:
+    @contextlib.contextmanager
+    def lock(self, name: str, report: Reporter) -> Iterator[None]:
         """Hold the one right to create *name*; a holder that dies gives it back."""
-
-        @contextlib.contextmanager
-        def held() -> Iterator[None]:
-            waiting = f"Waiting for another process to create {self.path(name)}"
-            lock = disk.locked(self._root / ".locks" / name, lambda: report.note(waiting))
+        waiting = f"Waiting for another process to create {self.path(name)}"
+        with contextlib.ExitStack() as held:
             try:
-                lock.__enter__()
+                held.enter_context(disk.locked(self._root / ".locks" / name, lambda: report.note(waiting)))
             except OSError as error:
                 raise self._failed(error) from error
-            try:
-                self._recover(name)
-                yield
-            finally:
-                lock.__exit__(None, None, None)
-
-        return held()
+            self._recover(name)
+            yield
 
     def stage(self, name: str, *, replacing: bool = False) -> Path:
         """Return an empty folder beside the prefix, left-overs of dead creators and what is left of the prefix removed.
