@@ -10,10 +10,9 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import unquote
 
 from ..engine.errors import ExtensionError, InputError, PackageError, ResolveError, SourceError, ToolError
-from ..engine.origin import ARCHIVE, FOLDER, GIT, Link, Origin
+from ..engine.origin import ARCHIVE, FOLDER, GIT, Link, Origin, filename_of
 from ..engine.package import PypiPackage
 from ..engine.ports import Prefix
 from ..engine.secret import redact
@@ -57,7 +56,7 @@ class UvOrigins:
         if link.path:
             return Origin.of(link, trees.state(Path(link.path)))
         try:
-            return Origin.of(link, self._archives.pinned(link.url, _filename(link.url))[0])
+            return Origin.of(link, self._archives.pinned(link.url, filename_of(link.url))[0])
         except PackageError as error:
             raise SourceError(f"'{name}': {error.message}", error.hint) from error
 
@@ -95,7 +94,7 @@ class UvOrigins:
         if local:
             _check_pin(name, origin, trees.state(Path(local)))
             return Path(local)
-        package = PypiPackage(name=name, version="", filename=_filename(place), url=place, sha256=origin.pin)
+        package = PypiPackage(name=name, version="", filename=filename_of(place), url=place, sha256=origin.pin)
         return self._archives.here(package) or self._archives.fetched(package)
 
     def _run(self, name: str, origin: Origin, command: list[str], variables: Mapping[str, str]) -> None:
@@ -114,10 +113,6 @@ class UvOrigins:
             text = _settled(log)
         if done.returncode != 0:
             raise _failure(name, origin, text, log)
-
-
-def _filename(url: str) -> str:
-    return unquote(re.sub(r"[?#].*", "", url).rpartition("/")[2])
 
 
 def _check_pin(name: str, origin: Origin, found: str) -> None:

@@ -15,6 +15,7 @@ from ..engine.channel_settings import NOTHING_SAID, ChannelSettings
 from ..engine.credentials import with_credentials
 from ..engine.errors import ExtensionError, InputError, ResolveError, ToolError
 from ..engine.options import PypiOptions
+from ..engine.origin import filename_of
 from ..engine.package import CondaPackage, PypiPackage
 from ..engine.ports import CondaRequest
 from ..engine.request import DEFAULT_INDEX
@@ -156,7 +157,7 @@ class CondaLockSolver:
 
     def _wheel(self, match: re.Match[str], indexes: Sequence[str]) -> PypiPackage:
         url = strip_credentials(unquote(match["url"]) if "%2F" in match["url"] else match["url"])
-        filename = unquote(urlsplit(url).path).rpartition("/")[2]
+        filename = filename_of(url)
         parts = filename.removesuffix(".whl").split("-")
         if not filename.endswith(".whl") or len(parts) < 5:
             raise ResolveError(

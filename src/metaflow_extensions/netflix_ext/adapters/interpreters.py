@@ -25,6 +25,7 @@ from packaging.version import Version
 
 from ..engine.errors import CreateError, PackageError, ResolveError, SourceError, ToolError
 from ..engine.layout import interpreter_key
+from ..engine.origin import filename_of
 from ..engine.package import Interpreter, package_from_dict, package_to_dict
 from ..engine.ports import Fetcher, Store
 from ..engine.requirement import FREE_THREADED, python_fits
@@ -141,7 +142,7 @@ class UvPythons:
             ) from None
 
     def _build(self, item: dict[str, Any]) -> Interpreter:
-        url, filename = item["url"], unquote(urlsplit(item["url"]).path.rpartition("/")[2])
+        url, filename = item["url"], filename_of(item["url"])
         key = interpreter_key(url)
         data = self._store.get(key)
         if data is not None:

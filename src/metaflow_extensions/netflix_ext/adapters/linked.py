@@ -9,14 +9,13 @@ from pathlib import Path
 from packaging.markers import Marker
 
 from ..engine.errors import InputError, ResolveError
-from ..engine.origin import ARCHIVE, WHEEL, Link, Origin
+from ..engine.origin import ARCHIVE, WHEEL, Link, Origin, filename_of
 from ..engine.package import PypiPackage
 from ..engine.ports import Builds, PypiRequest
 from ..engine.requirement import PypiRequirement
 from ..engine.secret import redact
-from ..engine.wheel_tags import best_wheel, marker_environment, target_tags
-from .pylock import filename_of, unlisted
-from .uv_complaints import misfit
+from ..engine.wheel_tags import marker_environment
+from .fitness import check_fits, check_listed
 from .wheel_file import checked
 
 NOT_HERE = "nothing is built from source here"
@@ -54,7 +53,7 @@ def linked(
         return Linked(request=request)
     wheels = builds.wheels(origins, variables)
     for name, (package, _) in wheels.items():
-        _check_fits(name, package.filename, request)
+        check_fits(name, package.filename, request)
     paths = {name: path.as_uri() for name, (_, path) in wheels.items()}
     requirements = tuple(
         replace(item, url=paths[item.name]) if item in links and item.name in paths else item
@@ -88,16 +87,11 @@ def _check(item: PypiRequirement, link: Link, provided: Mapping[str, str], reque
             "leave one of the two out",
         )
     if link.kind == WHEEL:
-        _check_fits(item.name, filename_of(link.url), request)
+        check_fits(item.name, filename_of(link.url), request)
         if link.path and not Path(link.path).is_file():
             raise InputError(f"'{item.name}': there is no file '{link.path}'", "check the path")
         if link.path:
             checked(Path(link.path))
-
-
-def _check_fits(name: str, filename: str, request: PypiRequest) -> None:
-    if best_wheel([filename], target_tags(request.python, request.arch, request.virtual)) is None:
-        raise misfit(name, filename, request)
 
 
 def _check_hashes(origin: Origin, request: PypiRequest, name: str) -> None:
@@ -107,5 +101,4 @@ def _check_hashes(origin: Origin, request: PypiRequest, name: str) -> None:
             f"'{name}' is asked for with the hash of a file, and {origin} is none",
             "leave the hash out: the state of a repository or a folder is recorded by itself",
         )
-    if hashes and f"sha256:{origin.pin}" not in hashes:
-        raise unlisted(name, {filename_of(origin.url): f"sha256:{origin.pin}"}, hashes)
+    check_listed(name, filename_of(origin.url), origin.pin, hashes)

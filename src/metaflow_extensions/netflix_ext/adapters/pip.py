@@ -18,17 +18,15 @@ from packaging.utils import canonicalize_name
 
 from ..engine.credentials import with_credentials
 from ..engine.errors import ExtensionError, ResolveError, SourceError, ToolError
-from ..engine.origin import WHEEL, Link, Origin
+from ..engine.origin import WHEEL, Link, filename_of
 from ..engine.package import PypiPackage
 from ..engine.platform import check_arch
 from ..engine.ports import Builds, PypiRequest
 from ..engine.requirement import PypiRequirement
 from ..engine.secret import has_credentials, redact, strip_credentials
-from ..engine.wheel_tags import best_wheel, target_tags
+from .fitness import check_fits, check_listed
 from .linked import keep_linked, linked
 from .process import run
-from .pylock import filename_of, unlisted
-from .uv_complaints import misfit
 from .uv_program import building
 
 _SHOWN = 12
@@ -84,7 +82,8 @@ class PipSolver:
                 wheels.append(_wheel(name, version, link, request))
             else:
                 origins[name] = builds.pinned(name, link)
-                _check_hashes(name, origins[name], request)
+                hashes = request.options.hashes_of(name)
+                check_listed(name, filename_of(origins[name].url), origins[name].pin, hashes)
         keep_linked(wheels, request, builds)
         wheels += [package for package, _ in builds.wheels(origins, variables).values()]
         return tuple(sorted(wheels, key=lambda package: package.name))
@@ -159,11 +158,10 @@ def _read(item: Any, number: int) -> tuple[str, str, Link]:
 
 def _wheel(name: str, version: str, link: Link, request: PypiRequest) -> PypiPackage:
     filename = filename_of(link.url)
-    if best_wheel([filename], target_tags(request.python, request.arch, request.virtual)) is None:
-        raise misfit(name, filename, request)
+    check_fits(name, filename, request)
     if not link.sha256:
         raise ToolError(f"pip does not tell the SHA-256 of {filename}", "use uv, which computes it")
-    _check_allowed(name, filename, link.sha256, request)
+    check_listed(name, filename, link.sha256, request.options.hashes_of(name))
     only = request.indexes[0] if len(request.indexes) == 1 else ""
     direct = any(item.url and item.name == name for item in request.requirements)
     return PypiPackage(
@@ -190,16 +188,6 @@ def _check_provided(name: str, version: str, there: str) -> None:
             f"pip would take {name} {version}, and {there} of it is there already, from conda",
             "leave METAFLOW_CONDA_PYPI_DEPENDENCY_RESOLVER unset: uv keeps to what is there",
         )
-
-
-def _check_hashes(name: str, origin: Origin, request: PypiRequest) -> None:
-    _check_allowed(name, filename_of(origin.url), origin.pin, request)
-
-
-def _check_allowed(name: str, filename: str, sha256: str, request: PypiRequest) -> None:
-    hashes = request.options.hashes_of(name)
-    if hashes and f"sha256:{sha256}" not in hashes:
-        raise unlisted(name, {filename: f"sha256:{sha256}"}, hashes)
 
 
 def _translated(stderr: str, request: PypiRequest) -> ExtensionError:

@@ -7,20 +7,17 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 from packaging.utils import canonicalize_name
 
-from ..engine.errors import ResolveError, ToolError
-from ..engine.origin import ARCHIVE, FOLDER, GIT, Link
+from ..engine.errors import ToolError
+from ..engine.origin import ARCHIVE, FOLDER, GIT, Link, filename_of
 from ..engine.package import PypiPackage
 from ..engine.ports import PypiRequest
 from ..engine.secret import is_public_index, strip_credentials
 from ..engine.toml import read_toml
 from ..engine.wheel_tags import best_wheel, target_tags
-from .uv_complaints import misfit
-
-_SHOWN = 3
+from .fitness import check_listed, misfit, unlisted
 
 _Entries = dict[str, tuple[str, Mapping[str, Any]]]
 
@@ -60,7 +57,7 @@ def packages_of(lock: Mapping[str, Any], request: PypiRequest) -> tuple[tuple[Py
         best = best_wheel(entries, tags)
         source = _source(package, where) if best is None else None
         if source is not None:
-            _check_source(source, hashes, who)
+            check_listed(who, filename_of(source.url), source.sha256, hashes)
             unbuilt.append(Unbuilt(name, source))
             continue
         entries = _allowed(entries, hashes, who)
@@ -101,13 +98,6 @@ def _source(package: Mapping[str, Any], where: str) -> Link | None:
     return None
 
 
-def _check_source(link: Link, hashes: Collection[str], who: str) -> None:
-    """Raise ResolveError where hashes are given, and not that of what is to be built."""
-    if hashes and f"sha256:{link.sha256}" not in hashes:
-        found = {filename_of(link.url): f"sha256:{link.sha256}" if link.sha256 else "none"}
-        raise unlisted(who, found, hashes)
-
-
 def _allowed(entries: _Entries, hashes: Collection[str], who: str) -> _Entries:
     """Return those that *hashes* name; all of them where only their bytes can tell, or nothing is said."""
     named = {file: entry for file, entry in entries.items() if f"sha256:{_sha256(*entry)}" in hashes}
@@ -115,19 +105,6 @@ def _allowed(entries: _Entries, hashes: Collection[str], who: str) -> _Entries:
     if hashes and not named and len(found) == len(entries) and all(text.startswith("sha256:") for text in hashes):
         raise unlisted(who, found, hashes)
     return named or entries
-
-
-def unlisted(who: str, found: Mapping[str, str], hashes: Collection[str]) -> ResolveError:
-    """Return the error for a package (*who*: name and version) whose files (*found*: their hashes) are not allowed."""
-    expected = sorted(hashes)
-    lines = [f"  {file}: found {digest}" for file, digest in sorted(found.items())[:_SHOWN]]
-    more = f" and {len(expected) - _SHOWN} more" if len(expected) > _SHOWN else ""
-    return ResolveError(
-        "\n".join(
-            [f"'{who}' has no file with a hash that is given: expected {', '.join(expected[:_SHOWN])}{more}", *lines]
-        ),
-        "the file is not the one whose hash was written down: write that of a file you trust, or the version it is of",
-    )
 
 
 def annotated(
@@ -178,11 +155,6 @@ def _sha256(place: str, entry: Mapping[str, Any]) -> str:
     hashes = _field(entry, "hashes", dict, place, default={})
     found: str = _field(hashes, "sha256", str, f"{place}.hashes", default="")
     return found
-
-
-def filename_of(url: str) -> str:
-    """Return the name of the file at *url*."""
-    return unquote(urlsplit(url).path.rpartition("/")[2])
 
 
 def _field(table: Any, key: str, kind: type, where: str, **default: Any) -> Any:

@@ -27,9 +27,10 @@ from ..engine.secret import has_credentials, strip_credentials
 from ..engine.torch import backend_for
 from ..engine.wheel_tags import number_pair, plain_version
 from . import uv_indexes
+from .fitness import unlisted
 from .linked import NOT_HERE, keep_linked, linked
 from .process import Finished
-from .pylock import Unbuilt, annotated, packages_of, parsed, unlisted
+from .pylock import Unbuilt, annotated, packages_of, parsed
 from .stubs import distribution_version, free_threaded_python, stub_wheel
 from .uv_complaints import Asked, complaint, is_unbuilt, translated
 from .uv_program import building, default_index, find_uv, run_uv, uv_version

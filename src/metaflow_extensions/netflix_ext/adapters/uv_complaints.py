@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from ..engine.errors import CreateError, ExtensionError, ResolveError, SourceError, ToolError
-from ..engine.platform import version_of
 from ..engine.ports import PypiRequest
 from ..engine.secret import redact, strip_credentials
+from .fitness import floor_of
 
 _PATIENCE_SECONDS = 5.0
 _ANSI = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -89,24 +89,6 @@ class Asked:
     secrets: Mapping[str, str]
 
 
-def target_of(request: PypiRequest) -> str:
-    """Return the target in words: ``linux-64 (glibc 2.28), Python 3.11.7``."""
-    return f"{request.arch} ({_floor(request)}), Python {request.python}"
-
-
-def _floor(request: PypiRequest) -> str:
-    name = "__osx" if request.arch.startswith("osx") else "__glibc"
-    return f"{'macOS' if name == '__osx' else 'glibc'} {version_of(request.virtual, name)}"
-
-
-def misfit(name: str, files: str, request: PypiRequest) -> ResolveError:
-    """Return the error for a package whose wheels do not fit the target."""
-    return ResolveError(
-        f"'{name}' has no wheel for {target_of(request)}: there is {files}",
-        "ask for a version, a Python or a platform that has a wheel",
-    )
-
-
 def is_unbuilt(complaint: Complaint) -> bool:
     """Tell whether something has no wheel."""
     return any(mark in complaint.text for mark in _UNBUILT)
@@ -131,7 +113,7 @@ def translated(complaint: Complaint, asked: Asked) -> ExtensionError:
         return absent
     told = (hint.partition(" By default, uv will only")[0] for hint in complaint.hints if "--no-build" not in hint)
     # Who reads it is told the platform already: `engine.resolve`.
-    target = f"with Python {asked.request.python} and {_floor(asked.request)}"
+    target = f"with Python {asked.request.python} and {floor_of(asked.request)}"
     message = "\n".join([f"{target}: {text}", *map(redact, told), *_there(text, asked)])
     later = any(_LATER in hint for hint in complaint.hints)
     return ResolveError(message, _LATER_ADVICE if later else _advice(text, unbuilt, asked))

@@ -129,7 +129,7 @@ class Origin:
         if self.kind != ARCHIVE:
             return True
         try:
-            parse_sdist_filename(unquote(self.url.rpartition("/")[2]))
+            parse_sdist_filename(filename_of(self.url))
         except InvalidSdistFilename:
             return True
         return False
@@ -138,6 +138,11 @@ class Origin:
     def label(self) -> str:
         """The part of a local version (PEP 440) that tells its builds apart."""
         return f"{'g' if self.kind == GIT else 'h'}{self.pin[:12]}"
+
+
+def filename_of(url: str) -> str:
+    """Return the name of the file at *url*."""
+    return unquote(urlsplit(url).path.rpartition("/")[2])
 
 
 def settled(item: PypiRequirement, folder: str, state: Callable[[str], str]) -> PypiRequirement:
