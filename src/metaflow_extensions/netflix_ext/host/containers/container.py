@@ -29,10 +29,10 @@ from ...engine.alias import fill
 from ...engine.errors import PackageError, StoreError, unwritable
 from ...engine.identity import EnvID, parse_env_id
 from ...engine.resolved import ResolvedEnvironment
-from .. import compat, gate, home, nested
+from .. import choice, compat, gate, home, nested
 from ..flow import ENV_VARIABLE, PACKAGE_FILE
 from ..remote import ACTIVATE, CREATION_TOOLS, FOLDER
-from . import arrivals, fetching
+from . import arrivals
 from .arrivals import Arrivals
 from .delivery import Additions, Delivery, promised, settled
 from .installer import Installer, complete
@@ -77,7 +77,7 @@ class Container:
         from ...engine.lookup import Lookup
         from .. import tasks
 
-        text = fill(name, fetching.in_container(name, datastore))
+        text = fill(name, choice.variables_in_container(name, datastore))
         lookup = Lookup(Catalog(self._store), task_env_id=tasks.env_id, packaged=tasks.packaged)
         found = lookup.find(text, arch)
         self.say(f"'{text}' is the environment {':'.join(found.env_id[:2])}")

@@ -9,8 +9,7 @@ from typing import Any
 from metaflow.decorators import StepDecorator
 from metaflow.metadata_provider import MetaDatum
 
-from ...host import compat, home, remote
-from ...host.containers import fetching
+from ...host import choice, compat, home, remote
 from ...host.flow import ENV_VARIABLE, LOCAL_COMMANDS
 
 
@@ -74,5 +73,5 @@ class CondaEnvInternalDecorator(StepDecorator):
         """
         asked = getattr(self._environment, "steps", {}).get(self._step) or {"id": None}
         if local and asked.get("fetch"):
-            return self._environment.service.fetch(fetching.question(asked["fetch"], cli_args))
+            return self._environment.service.fetch(choice.question(asked["fetch"], cli_args))
         return asked["id"]

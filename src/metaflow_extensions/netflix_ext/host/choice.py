@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from ...engine.alias import of_a_task, variables_in
-from .. import compat
+from ..engine.alias import of_a_task, variables_in
+from . import compat
 
 _PARAMETER = "METAFLOW_INIT_"
 
@@ -33,7 +33,7 @@ def question(name: str, cli_args: Any) -> dict[str, Any]:
     return {"name": name, "step": str(task.step), "variables": variables}
 
 
-def in_container(name: str, datastore: str) -> dict[str, str]:
+def variables_in_container(name: str, datastore: str) -> dict[str, str]:
     """Return the variables that *name* may depend on, of the task in a container that this process is a part of.
 
     Parameters come from the environment, where the workflow engine has put them, or from what the run has stored.
@@ -42,7 +42,7 @@ def in_container(name: str, datastore: str) -> dict[str, str]:
     found = {variable: os.environ[variable] for variable in needed if variable in os.environ}
     flow, run, step, task = os.environ["MF_PATHSPEC"].split("/")
     if any(variable.startswith(_PARAMETER) and variable not in found for variable in needed):
-        from ..store import MetaflowStore
+        from .store import MetaflowStore
 
         sysroot = f"DATASTORE_SYSROOT_{datastore.upper()}"
         files = MetaflowStore(datastore, compat.configured((sysroot,))[sysroot] or "")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from metaflow_extensions.netflix_ext.host.containers import fetching
+from metaflow_extensions.netflix_ext.host import choice
 
 
 @dataclass
@@ -49,7 +49,7 @@ def test_parameters_are_read_from_the_parent() -> None:
     datastore = stored()
     name = "t:@{METAFLOW_INIT_MY_TAG}@{METAFLOW_INIT_NONE}@{METAFLOW_INIT_WORDS}"
 
-    found = fetching.question(name, arguments(datastore, "12/start/1", "12/start/2"))
+    found = choice.question(name, arguments(datastore, "12/start/1", "12/start/2"))
 
     assert (found["name"], found["step"]) == (name, "work")
     assert {key: value for key, value in found["variables"].items() if "INIT" in key} == {"METAFLOW_INIT_MY_TAG": "3"}
@@ -59,7 +59,7 @@ def test_parameters_are_read_from_the_parent() -> None:
 def test_the_attempt_in_a_path_is_passed_over() -> None:
     """Spin names parents with their attempt: run, step and task come first all the same."""
     datastore = stored()
-    fetching.question("@{METAFLOW_INIT_MY_TAG}", arguments(datastore, "12/start/1/0"))
+    choice.question("@{METAFLOW_INIT_MY_TAG}", arguments(datastore, "12/start/1/0"))
 
     assert datastore.asked == [("12", "start", "1")]
 
@@ -70,7 +70,7 @@ def test_nothing_is_read_that_the_name_does_not_need(monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("COLOUR", "blue")
     monkeypatch.setenv("PASSWORD", "secret")
 
-    found = fetching.question("t:@{COLOUR}", arguments(datastore, "12/start/1"))
+    found = choice.question("t:@{COLOUR}", arguments(datastore, "12/start/1"))
 
     assert datastore.asked == []
     assert found["variables"] == {
@@ -88,7 +88,7 @@ def test_the_task_goes_before_the_process(monkeypatch: pytest.MonkeyPatch) -> No
         monkeypatch.setenv(name, "outer")
     name = "@{METAFLOW_RUN_ID}@{METAFLOW_TASK_ID}@{METAFLOW_INIT_MY_TAG}@{METAFLOW_INIT_NONE}"
 
-    found = fetching.question(name, arguments(stored(), "12/start/1"))["variables"]
+    found = choice.question(name, arguments(stored(), "12/start/1"))["variables"]
 
     assert (found["METAFLOW_RUN_ID"], found["METAFLOW_TASK_ID"], found["METAFLOW_INIT_MY_TAG"]) == ("12", "7", "3")
     assert "METAFLOW_INIT_NONE" not in found
