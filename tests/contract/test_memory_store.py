@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from tests.contract.store import StoreContract
+from tests.fakes import MemoryStore
 
 
 class TestMemoryStore(StoreContract):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.renamed import RenamedStore
 from tests.contract.store import StoreContract
+from tests.fakes import MemoryStore
 
 NAMES = {"packages": "archives", "odd": "strange", "a": "first"}
 

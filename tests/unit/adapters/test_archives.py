@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.adapters.archives import KeptArchives
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.errors import PackageError, StoreError
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
-from tests.fakes import conda_package, wheel
+from tests.fakes import MemoryStore, conda_package, wheel
 
 DATA = b"an archive"
 MD5 = hashlib.md5(DATA, usedforsecurity=False).hexdigest()

@@ -12,10 +12,9 @@ import pytest
 from metaflow_extensions.netflix_ext.adapters.archives import KeptArchives
 from metaflow_extensions.netflix_ext.adapters.http import HttpFetcher
 from metaflow_extensions.netflix_ext.adapters.interpreters import UvPythonInstaller, UvPythons
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError, ResolveError, ToolError
 from metaflow_extensions.netflix_ext.engine.package import Interpreter
-from tests.fakes import interpreter
+from tests.fakes import MemoryStore, interpreter
 
 
 def entry(version: str, *, path: str = "", **facts: object) -> dict[str, object]:

@@ -14,7 +14,6 @@ import pytest
 from metaflow_extensions.netflix_ext.adapters.archives import KeptArchives
 from metaflow_extensions.netflix_ext.adapters.folder import FolderStore
 from metaflow_extensions.netflix_ext.adapters.http import HttpFetcher
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.adapters.prefixes import PrefixFolder
 from metaflow_extensions.netflix_ext.engine.build import Builder, Builds, publish
 from metaflow_extensions.netflix_ext.engine.errors import ResolveError, StoreError
@@ -22,7 +21,7 @@ from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.layout import built_key, package_keys
 from metaflow_extensions.netflix_ext.engine.origin import Link, Origin
 from metaflow_extensions.netflix_ext.engine.ports import Prefix, Store
-from tests.fakes import creator, resolved
+from tests.fakes import MemoryStore, creator, resolved
 
 ORIGIN = Origin.of(Link("git", "https://x.example/p"), "c" * 40)
 

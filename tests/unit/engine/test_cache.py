@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.cache import cache, lacking
 from metaflow_extensions.netflix_ext.engine.errors import PackageError, StoreError
 from metaflow_extensions.netflix_ext.engine.layout import environment_key, package_keys
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
-from tests.fakes import PYTHON, FakeArchives, Recorder, conda_package, resolved, wheel
+from tests.fakes import PYTHON, FakeArchives, MemoryStore, Recorder, conda_package, resolved, wheel
 
 NUMPY, IDNA = conda_package("numpy"), wheel("idna")
 ENVIRONMENT = resolved(NUMPY, pypi=[IDNA])

@@ -8,14 +8,13 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.adapters.folder import FolderStore
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.alias import Alias
 from metaflow_extensions.netflix_ext.engine.catalog import Catalog, Pointer, read
 from metaflow_extensions.netflix_ext.engine.errors import AliasError, StoreError
 from metaflow_extensions.netflix_ext.engine.identity import EnvID
 from metaflow_extensions.netflix_ext.engine.layout import alias_key, environment_key, latest_by_key, latest_key
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
-from tests.fakes import conda_package, resolved
+from tests.fakes import MemoryStore, conda_package, resolved
 
 ONE, TWO = resolved(), resolved(conda_package("numpy"))
 

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.compiled import Compiler, known, publish
 from metaflow_extensions.netflix_ext.engine.errors import StoreError, ToolError
 from metaflow_extensions.netflix_ext.engine.layout import byte_code_key, byte_code_list_key
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
-from tests.fakes import FakeArchives, Recorder, conda_package, resolved, wheel
+from tests.fakes import FakeArchives, MemoryStore, Recorder, conda_package, resolved, wheel
 
 NUMPY, IDNA, LIB = conda_package("numpy"), wheel("idna"), conda_package("zlib")
 ENVIRONMENT = resolved(NUMPY, LIB, pypi=[IDNA])

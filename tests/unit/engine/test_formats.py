@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.errors import PackageError, ToolError
 from metaflow_extensions.netflix_ext.engine.formats import Formatter, forms
-from tests.fakes import PYTHON, FakeArchives, Recorder, conda_package, resolved
+from tests.fakes import PYTHON, FakeArchives, MemoryStore, Recorder, conda_package, resolved
 
 NUMPY = conda_package("numpy")
 OLD = conda_package("old", filename="old-1.0-0.tar.bz2")

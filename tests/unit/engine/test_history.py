@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.alias import Alias, Pathspec
 from metaflow_extensions.netflix_ext.engine.catalog import Catalog, Pointer
 from metaflow_extensions.netflix_ext.engine.errors import StoreError, UnknownError
@@ -16,7 +15,7 @@ from metaflow_extensions.netflix_ext.engine.identity import EnvID
 from metaflow_extensions.netflix_ext.engine.layout import environment_key
 from metaflow_extensions.netflix_ext.engine.lookup import Lookup
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
-from tests.fakes import resolved
+from tests.fakes import MemoryStore, resolved
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "1x"
 REQ, FIRST, SECOND = "5" * 40, "6" * 40, "7" * 40

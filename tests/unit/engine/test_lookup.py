@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.alias import Alias, Pathspec
 from metaflow_extensions.netflix_ext.engine.catalog import Catalog, Pointer
 from metaflow_extensions.netflix_ext.engine.errors import AliasError, StoreError, UnknownError
 from metaflow_extensions.netflix_ext.engine.identity import EnvID
 from metaflow_extensions.netflix_ext.engine.layout import alias_key
 from metaflow_extensions.netflix_ext.engine.lookup import Lookup
-from tests.fakes import conda_package, resolved
+from tests.fakes import MemoryStore, conda_package, resolved
 
 ONE, TWO = resolved(), resolved(conda_package("numpy"))  # of one spec
 OTHER = resolved(req_id="b" * 40)

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.ask import ask_of
 from metaflow_extensions.netflix_ext.engine.catalog import Catalog
 from metaflow_extensions.netflix_ext.engine.events import Reporter
@@ -17,7 +16,7 @@ from metaflow_extensions.netflix_ext.engine.obtain import Obtained, Trust, keep,
 from metaflow_extensions.netflix_ext.engine.request import Request, Surroundings, request_for
 from metaflow_extensions.netflix_ext.engine.resolve import Resolver
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
-from tests.fakes import PYTHON, FakeCondaSolver, FakePypiSolver, conda_package, resolved, wheel
+from tests.fakes import PYTHON, FakeCondaSolver, FakePypiSolver, MemoryStore, conda_package, resolved, wheel
 
 AROUND = Surroundings(python="3.11.*", channels=("c",))
 

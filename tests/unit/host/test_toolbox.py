@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.adapters.tool_wheels import installed
 from metaflow_extensions.netflix_ext.engine.errors import StoreError, ToolError
 from metaflow_extensions.netflix_ext.engine.layout import tool_key
 from metaflow_extensions.netflix_ext.host import toolbox
 from metaflow_extensions.netflix_ext.host.toolbox import Toolbox, tools_needed
-from tests.fakes import FakeArchives, FakePypiSolver, Recorder
+from tests.fakes import FakeArchives, FakePypiSolver, MemoryStore, Recorder
 
 
 def box(store: MemoryStore, here: str = "linux-64") -> Toolbox:

@@ -12,14 +12,13 @@ from urllib.request import url2pathname
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.memory import MemoryStore
 from metaflow_extensions.netflix_ext.engine.errors import PackageError, StoreError
 from metaflow_extensions.netflix_ext.engine.layout import byte_code_key, package_key
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage, PypiPackage
 from metaflow_extensions.netflix_ext.host.containers.arrivals import Arrivals
 from metaflow_extensions.netflix_ext.host.containers.delivery import Additions, Delivery
 from metaflow_extensions.netflix_ext.host.containers.travelled import TravelledByteCode
-from tests.fakes import conda_package, wheel
+from tests.fakes import MemoryStore, conda_package, wheel
 
 
 class SigningStore(MemoryStore):
