@@ -18,6 +18,8 @@ from ..engine.errors import InputError, SourceError, ToolError
 from ..engine.secret import redact
 from .process import Finished, run
 
+# What a hook of git leaves us, about a repository that is another one.
+_ANOTHERS = re.compile(r"GIT_(?:DIR|COMMON_DIR|WORK_TREE|INDEX_FILE|OBJECT_DIRECTORY|PREFIX|NAMESPACE|SHALLOW_FILE)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHORT = re.compile(r"[0-9a-f]{7,39}")
 _TIMEOUT = 900.0
@@ -104,7 +106,7 @@ class Git:
         program = shutil.which("git", path=path or None)
         if program is None:
             raise ToolError(f"git is needed to read {redact(url)}, and it is not installed", "install git")
-        variables = {name: value for name, value in os.environ.items() if not name.startswith("GIT_DIR")}
+        variables = {name: value for name, value in os.environ.items() if not _ANOTHERS.fullmatch(name)}
         variables.update({"GIT_TERMINAL_PROMPT": "0", "LC_ALL": "C", **({"PATH": path} if path else {})})
         variables.setdefault("GIT_SSH_COMMAND", "ssh -o BatchMode=yes")
         done = run([program, *arguments], environment=variables, folder=folder, timeout=_TIMEOUT)
