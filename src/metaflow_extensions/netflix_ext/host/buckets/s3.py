@@ -71,21 +71,23 @@ class S3Bucket(Bucket):
     def read(self, name: str) -> bytes | None:
         """See `Bucket.read`."""
         found = self._get(name)
-        return None if found is None else bytes(found["Body"].read())
+        if found is None:
+            return None
+        with contextlib.closing(found["Body"]) as body:
+            return bytes(body.read())
 
     def download(self, name: str, path: str) -> bool:
         """See `Bucket.download`."""
         found = self._get(name)
         if found is None:
             return False
-        body = found["Body"]
-        if found["ContentLength"] > BIG:
-            body.close()
-            self._client.download_file(self._bucket, self._prefix + name, path, Config=_parts())
-            return True
-        with open(path, "wb") as file:
-            for block in body.iter_chunks(BLOCK):
-                file.write(block)
+        with contextlib.closing(found["Body"]) as body:
+            if found["ContentLength"] <= BIG:
+                with open(path, "wb") as file:
+                    for block in body.iter_chunks(BLOCK):
+                        file.write(block)
+                return True
+        self._client.download_file(self._bucket, self._prefix + name, path, Config=_parts())
         return True
 
     def signed(self, name: str) -> tuple[str, dict[str, str]] | None:
