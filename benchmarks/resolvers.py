@@ -14,8 +14,8 @@ from collections.abc import Callable, Iterator
 from metaflow_extensions.netflix_ext.adapters import conda_lock_program, conda_program
 from metaflow_extensions.netflix_ext.adapters.conda import RattlerSolver
 from metaflow_extensions.netflix_ext.adapters.conda_command import DryRun
-from metaflow_extensions.netflix_ext.adapters.conda_dry_run import ProgramSolver
 from metaflow_extensions.netflix_ext.adapters.conda_lock import CondaLockSolver
+from metaflow_extensions.netflix_ext.adapters.conda_solve import ProgramSolver
 from metaflow_extensions.netflix_ext.adapters.http import HttpFetcher
 from metaflow_extensions.netflix_ext.adapters.pypi import UvSolver
 from metaflow_extensions.netflix_ext.adapters.worker import Worker

@@ -13,7 +13,7 @@ from metaflow_extensions.netflix_ext.adapters import conda_program
 from metaflow_extensions.netflix_ext.adapters.archives import KeptArchives
 from metaflow_extensions.netflix_ext.adapters.conda_install import ProgramInstaller
 from metaflow_extensions.netflix_ext.adapters.http import HttpFetcher
-from metaflow_extensions.netflix_ext.adapters.prefix import RattlerInstaller
+from metaflow_extensions.netflix_ext.adapters.rattler_installer import RattlerInstaller
 from metaflow_extensions.netflix_ext.adapters.worker import Worker
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.package import CondaPackage

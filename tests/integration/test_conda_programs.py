@@ -16,7 +16,7 @@ import pytest
 
 from metaflow_extensions.netflix_ext.adapters import conda_program
 from metaflow_extensions.netflix_ext.adapters.conda import RattlerSolver
-from metaflow_extensions.netflix_ext.adapters.conda_dry_run import ProgramSolver
+from metaflow_extensions.netflix_ext.adapters.conda_solve import ProgramSolver
 from metaflow_extensions.netflix_ext.adapters.http import HttpFetcher
 from metaflow_extensions.netflix_ext.adapters.worker import Worker
 from metaflow_extensions.netflix_ext.engine.channel_settings import ChannelSettings

@@ -25,7 +25,7 @@ import pytest
 
 from metaflow_extensions.netflix_ext.adapters import process
 from metaflow_extensions.netflix_ext.adapters.conda import RattlerSolver
-from metaflow_extensions.netflix_ext.adapters.prefix import DOWNLOAD, LINK, RattlerInstaller
+from metaflow_extensions.netflix_ext.adapters.rattler_installer import DOWNLOAD, LINK, RattlerInstaller
 from metaflow_extensions.netflix_ext.adapters.worker import Worker
 from metaflow_extensions.netflix_ext.engine.channel_settings import ChannelSettings
 from metaflow_extensions.netflix_ext.engine.errors import (

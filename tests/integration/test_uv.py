@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.adapters.pypi import UvSolver
-from metaflow_extensions.netflix_ext.adapters.site import UvInstaller
+from metaflow_extensions.netflix_ext.adapters.uv_installer import UvInstaller
 from metaflow_extensions.netflix_ext.adapters.uv_program import default_index, find_uv
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError, ResolveError, SourceError
 from metaflow_extensions.netflix_ext.engine.events import Reporter

@@ -17,7 +17,7 @@ from ..engine.ports import Archives
 from . import process
 from .conda_program import CondaProgram
 from .digest import file_digest
-from .prefix import DOWNLOAD, LINK
+from .rattler_installer import DOWNLOAD, LINK
 from .relocation import relocate
 
 _WORKERS = 8

@@ -25,10 +25,10 @@ from . import conda_answer, process
 from .conda import question
 from .conda_command import channels_of
 from .conda_completion import canonical, completed
-from .conda_dry_run import check_public
 from .conda_explained import unsatisfiable
 from .conda_lock_program import CondaLock
 from .conda_program import CondaProgram
+from .conda_solve import check_public
 from .worker import Worker
 
 _TIMEOUT = 1800.0

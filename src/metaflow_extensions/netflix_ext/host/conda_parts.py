@@ -54,7 +54,7 @@ class CondaParts:
             from ..adapters.conda import RattlerSolver
 
             return RattlerSolver(self._worker, settings=channels, secrets=self._credentials.channels)
-        from ..adapters.conda_dry_run import ProgramSolver
+        from ..adapters.conda_solve import ProgramSolver
         from ..adapters.http import HttpFetcher
 
         return ProgramSolver(
@@ -126,8 +126,8 @@ class CondaParts:
         name = self._settings.conda_installer
         if name == "rattler":
             from ..adapters.conda_packages import Adopting
-            from ..adapters.prefix import RattlerInstaller
             from ..adapters.rattler_cache import default_packages
+            from ..adapters.rattler_installer import RattlerInstaller
 
             mirrors = self._settings.channel_settings.mirrors
             linked = RattlerInstaller(self._worker, secrets=self._credentials.channels, mirrors=mirrors)

@@ -248,7 +248,7 @@ class Wiring:
         from ..adapters.activation import ShellActivator
         from ..adapters.http import HttpFetcher
         from ..adapters.interpreters import PYTHONS, UvPythonInstaller
-        from ..adapters.site import UvInstaller
+        from ..adapters.uv_installer import UvInstaller
 
         return Creator(
             prefixes=self.prefixes,
@@ -280,7 +280,7 @@ class Wiring:
 
     def put_package(self, name: str, version: str, folder: Path) -> None:
         """Put one package of the default index into *folder*, without what it depends on; raise PackageError."""
-        from ..adapters.site import put_alone
+        from ..adapters.uv_installer import put_alone
 
         put_alone(name, version, folder)
 

@@ -31,8 +31,8 @@ class ContainerParts:
         from ...adapters.activation import ShellActivator
         from ...adapters.http import HttpFetcher
         from ...adapters.interpreters import PYTHONS, UvPythonInstaller
-        from ...adapters.prefix import RattlerInstaller
-        from ...adapters.site import UvInstaller
+        from ...adapters.rattler_installer import RattlerInstaller
+        from ...adapters.uv_installer import UvInstaller
 
         self._wheels = UvInstaller(program=str(tools / "bin" / "uv"))
         self._conda = RattlerInstaller(worker, packages=packages, looked_at=False, checked=True, headers=headers)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.site import UvInstaller, pylock, retarget, script_for
+from metaflow_extensions.netflix_ext.adapters.uv_installer import UvInstaller, pylock, retarget, script_for
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.package import PypiPackage

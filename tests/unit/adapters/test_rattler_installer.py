@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from metaflow_extensions.netflix_ext.adapters.prefix import DOWNLOAD, LINK, RattlerInstaller
+from metaflow_extensions.netflix_ext.adapters.rattler_installer import DOWNLOAD, LINK, RattlerInstaller
 from metaflow_extensions.netflix_ext.adapters.worker import Worker, WorkerError
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, ExtensionError, PackageError, ToolError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
