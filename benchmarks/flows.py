@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from .bench import Figure, Place, flow
+from .bench import Figure, Place, flow, in_memory
 
 
 def settle(place: Place, name: str) -> None:
@@ -41,12 +41,18 @@ def known_run(place: Place, repetitions: int, name: str, kind: str) -> Iterator[
 def first_run(place: Place, repetitions: int) -> Iterator[Figure]:
     """Measure a run that resolves and creates: with warm package caches, and with nothing cached at all."""
     yield from _new_run(place, repetitions, "three.py", "conda")
+    yield _cold_run(place, repetitions, "conda: first run, nothing cached")
+    with in_memory(place) as other:
+        yield _cold_run(other, repetitions, "conda: first run, nothing cached, disk in memory")
+
+
+def _cold_run(place: Place, repetitions: int, name: str) -> Figure:
     subject, baseline = [], []
     for _ in range(repetitions):
         place.forget("envs", ".metaflow", "rattler", "uv")
         subject.append(flow(place, "three.py", environment=True).whole)
         baseline.append(flow(place, "plain.py", environment=False).whole)
-    yield Figure("conda: first run, nothing cached", 2.0, "x", subject, baseline)
+    return Figure(name, 2.0, "x", subject, baseline)
 
 
 def wheels(place: Place, repetitions: int) -> Iterator[Figure]:

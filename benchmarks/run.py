@@ -1,4 +1,4 @@
-"""Measure the budgets of local work, as ratios in one run: `scripts/bench [SCENARIO ...] [--repetitions N]`."""
+"""Measure the budgets of local work, as ratios in one run: `scripts/bench --all`, or `scripts/bench SCENARIO ...`."""
 
 from __future__ import annotations
 
@@ -44,23 +44,27 @@ def place() -> Iterator[Place]:
     """Yield a place of its own, with the set `bench` served over loopback."""
     with ExitStack() as stack:
         server = stack.enter_context(serve(ensure("bench")))
-        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-")))
+        root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="bench-", ignore_cleanup_errors=True)))
         yield Place(root, server.channel, server.simple)
 
 
 def main() -> int:
     """Run the chosen scenarios, print and keep their figures; the exit status tells whether all budgets were kept."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("scenarios", nargs="*", help="which of them (default: all)")
+    parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=", ".join(SCENARIOS))
+    parser.add_argument("--all", action="store_true", help="all of them, in this order")
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--label", default="local")
     parser.add_argument(
         "--dont-write-bytecode", action="store_true", help="set PYTHONDONTWRITEBYTECODE for all commands"
     )
     asked = parser.parse_args()
+    names = list(SCENARIOS) if asked.all else asked.scenarios
+    if not names or not set(names) <= set(SCENARIOS):
+        parser.error(f"say --all, or some of {', '.join(SCENARIOS)}")
     found: list[Figure] = []
     with place() as here:
-        for name in asked.scenarios or SCENARIOS:
+        for name in names:
             print(f"measuring {name} ...", file=sys.stderr, flush=True)
             here.extra = {"PYTHONDONTWRITEBYTECODE": "1"} if asked.dont_write_bytecode else {}
             for figure in SCENARIOS[name](here, asked.repetitions):
