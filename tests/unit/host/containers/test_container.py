@@ -28,22 +28,42 @@ def _store(tmp_path: Path) -> MetaflowStore:
     return MetaflowStore("local", str(tmp_path / "store"))
 
 
+@pytest.mark.parametrize(
+    ("envs_root", "pkgs_dirs", "where"),
+    [
+        ("{}/volume", "", "volume"),
+        ("{}/volume", "{}/packages", "volume"),
+        ("", "{}/packages,{}/more", "packages/.metaflow"),
+        ("{}/file/below", "{}/packages", "packages/.metaflow"),
+        ("{}/with blank", "{}/file", "work/envs"),
+    ],
+)
 def test_a_prefix_that_is_there_is_used(
-    tmp_path: Path, store: MetaflowStore, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path,
+    store: MetaflowStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    envs_root: str,
+    pkgs_dirs: str,
+    where: str,
 ) -> None:
-    """On a volume that other tasks have used, the prefix is found by its marker, and nothing is fetched."""
-    root = tmp_path / "volume"
-    prefix = root / ENVIRONMENT.env_id.prefix_name
+    """On a volume that other tasks have used, the prefix is found by its marker, and nothing is fetched.
+
+    Folders that cannot be written to, or whose names have blanks, are passed over.
+    """
+    (tmp_path / "file").touch()
+    prefix = tmp_path / where / ENVIRONMENT.env_id.prefix_name
     prefix.mkdir(parents=True)
     marker = {"id": list(ENVIRONMENT.env_id), "variables": {"HELLO": "it's"}}
     (prefix / ".metaflowenv").write_text(json.dumps(marker))
-    monkeypatch.setattr(compat, "configured", lambda names: dict.fromkeys(names, str(root)))
+    monkeypatch.setattr(compat, "configured", lambda names: dict.fromkeys(names, envs_root.format(tmp_path)))
+    monkeypatch.setenv("CONDA_PKGS_DIRS", pkgs_dirs.replace("{}", str(tmp_path)))
 
     found = Container(store, str(tmp_path / "work"), {}).prefix(ENVIRONMENT.env_id)
 
     assert found == {"path": str(prefix), "python": f"{prefix}/bin/python", "variables": {"HELLO": "it's"}}
     assert "is there already" in capsys.readouterr().out
-    assert not (tmp_path / "work").exists()
+    assert not (tmp_path / "work" / "tools").exists()
 
 
 def unpacked(volume: Path, package: CondaPackage) -> None:

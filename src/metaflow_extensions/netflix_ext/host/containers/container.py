@@ -6,8 +6,8 @@ it fetches the tools and the packages from the datastore, by their hashes. Stage
     .mf_conda/tools/          py-rattler, uv and what they need, unpacked
     .mf_conda/archives/       packages that come as files
     .mf_conda/bytecode/       byte code that has come along
-    .mf_conda/envs/           prefixes, where METAFLOW_CONDA_ENVS_ROOT names no other folder that can be written to;
-                              in it .packages, unpacked, where CONDA_PKGS_DIRS names no other
+    .mf_conda/envs/           prefixes, and in .packages unpacked packages, where neither METAFLOW_CONDA_ENVS_ROOT nor
+                              CONDA_PKGS_DIRS names a folder that can be written to
     .mf_conda/activate        what the shell reads before it starts the step
 """
 
@@ -88,10 +88,10 @@ class Container:
 
         Without *environment* the code package has it.
         """
-        root = _writable(compat.configured(("CONDA_ENVS_ROOT",))["CONDA_ENVS_ROOT"]) or os.path.join(
-            self._folder, "envs"
-        )
-        self._packages = _shared_packages() or os.path.join(root, ".packages")
+        shared = _beside_packages()
+        configured = compat.configured(("CONDA_ENVS_ROOT",))["CONDA_ENVS_ROOT"]
+        root = _writable(configured) or shared or os.path.join(self._folder, "envs")
+        self._packages = os.path.join(shared or root, ".packages")
         path = os.path.join(root, env_id.prefix_name)
         variables = complete(path, env_id)
         if variables is None:
@@ -220,8 +220,8 @@ def _writable(folder: str | None) -> str | None:
     return os.path.abspath(folder) if os.access(folder, os.W_OK) else None
 
 
-def _shared_packages() -> str | None:
-    """Return the folder for unpacked packages that tasks share, in the first that ``CONDA_PKGS_DIRS`` names."""
+def _beside_packages() -> str | None:
+    """Return the folder for what tasks share, in the first that ``CONDA_PKGS_DIRS`` names: there files are linked."""
     first = os.environ.get("CONDA_PKGS_DIRS", "").split(",")[0].strip()
     chosen = _writable(first)
     return os.path.join(chosen, ".metaflow") if chosen else None
