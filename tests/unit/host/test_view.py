@@ -145,11 +145,29 @@ def test_a_list() -> None:
         first, second = file.getvalue().splitlines()[1:]
         assert first.startswith("a:latest, team/b:v1 ")
         assert second.startswith("- ")
-        for words in ("linux-64", "3.11.7", "mixed", " 4 ", "years ago", " yes ", "local, shared"):
+        for words in ("linux-64", "3.11.7", " 4 ", "years ago", " yes ", "local, shared"):
             assert words in first
+        assert first.rstrip().endswith("numpy, click")
         assert " no " in second
         assert (MANY.env_id.full_id in first) != terminal
         assert MANY.env_id.full_id[:8] in first
+
+
+def test_a_list_on_a_narrow_terminal() -> None:
+    """Columns go where there is no room for them; what an environment is called, is, and was asked for stays."""
+    heads, lines = {}, {}
+    for width in (150, 100, 80, 40):
+        file = io.StringIO()
+        view.listing(Console(file=file, width=width, force_terminal=True, color_system=None), [facts().entry])
+        heads[width], *lines[width] = file.getvalue().splitlines()
+
+    assert [head in heads[150] for head in ("Size", "Packages", "Stored", "Python", "Created")] == [True] * 5
+    assert [head in heads[80] for head in ("Size", "Packages", "Stored", "Python")] == [False] * 4
+    for width in (150, 100, 80):
+        assert [head in heads[width] for head in ("Names", "Id", "Resolved", "Asked for")] == [True] * 4
+        assert f"{MANY.env_id.req_id[:8]}:{MANY.env_id.full_id[:8]}" in lines[width][0]
+        assert len(lines[width]) == 1
+    assert "Platform" not in heads[40]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 NONE = "NONE"
 NOT_FOUND = "NOT_FOUND"
 _SHORT = 8
+# The width that a column of words keeps on a narrow terminal.
+_WORDS = 24
+_NAME = re.compile(r"[\w.-]+(?:::[\w.-]+)?(?:\[[^\]]*\])?")
 _PACKAGES = {CondaPackage: "conda", PypiPackage: "pypi", Interpreter: "python"}
 _AGES = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
 
@@ -172,17 +176,27 @@ def _lines(facts: Facts) -> list[tuple[str, str]]:
         ),
         ("Resolved", ", ".join(part for part in (" ".join(filter(None, (when, who))), tools) if part)),
         ("Extends", outline.extends),
-        ("Asked for", ", ".join(text.partition("::")[2] + _kind(text) for text in outline.requirements)),
+        ("Asked for", _shown(outline.requirements)),
         ("Of 1.x", f"{untold}: not asked for where it is resolved anew" if untold else ""),
-        ("Sources", ", ".join(text.partition("::")[2] + _kind(text) for text in outline.sources)),
+        ("Sources", _shown(outline.sources)),
         ("Stored", f"{stored}{'; what its requirements resolve to here' if known.default else ''}"),
         ("Created", ", ".join(map(str, known.prefixes)) or "not on this machine"),
     )
     return [(name, text) for name, text in lines if text]
 
 
-def _kind(text: str) -> str:
-    return " (PyPI)" if text.startswith("pypi::") else ""
+def _shown(values: Iterable[str]) -> str:
+    """Return requirements or sources for people, without the world in front of each."""
+    return ", ".join(value.partition("::")[2] + (" (PyPI)" if value.startswith("pypi::") else "") for value in values)
+
+
+def _names(requirements: Iterable[str]) -> Iterator[str]:
+    """Yield the names of the packages among *requirements*, Python apart."""
+    for text in requirements:
+        world, _, requirement = text.partition("::")
+        found = _NAME.match(requirement)
+        if found is not None and world != "sys" and found[0] != "python":
+            yield found[0]
 
 
 def listing(console: Console, entries: Sequence[Entry]) -> None:
@@ -194,17 +208,32 @@ def listing(console: Console, entries: Sequence[Entry]) -> None:
             f"{entry.outline.env_id.req_id[:short]}:{entry.outline.env_id.full_id[:short]}",
             entry.outline.env_id.arch,
             entry.outline.python,
-            entry.outline.kind,
             str(entry.outline.count),
             size(entry.outline.size),
             age(entry.outline.on) or "-",
             "yes" if entry.known.prefixes else "no",
             ", ".join(entry.known.stores) or "1.x",
+            ", ".join(dict.fromkeys(_names(entry.outline.requirements))),
         )
         for entry in entries
     ]
-    heads = ("Names", "Id", "Platform", "Python", "Kind", ">Packages", ">Size", "Resolved", "Created", "Stored")
+    heads = ("Names", "Id", "Platform", "Python", ">Packages", ">Size", "Resolved", "Created", "Stored", "Asked for")
+    if console.is_terminal:
+        heads, rows = _fitting(heads, rows, console.width)
     _table(console, heads, rows)
+
+
+def _fitting(heads: Row, rows: Sequence[Row], width: int) -> tuple[Row, Sequence[Row]]:
+    """Return a table without the columns that people miss least, as many of them as *width* has no room for."""
+    widths = {head: max(map(len, column), default=0) for head, *column in zip(heads, *rows, strict=True)}
+    for head in (heads[0], heads[-1]):
+        widths[head] = min(widths[head], _WORDS)
+    widths = {head: max(found, len(head)) + 2 for head, found in widths.items()}
+    for head in (">Size", ">Packages", "Stored", "Python", "Created", "Platform"):
+        if sum(widths.values()) - 2 > width:
+            del widths[head]
+    kept = [number for number, head in enumerate(heads) if head in widths]
+    return [heads[number] for number in kept], [[row[number] for number in kept] for row in rows]
 
 
 def _head(console: Console, text: str) -> None:
@@ -233,8 +262,14 @@ def _rich_table(console: Console, heads: Row, rows: Sequence[Row]) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
+    # A row is as high as its first and its last column need; what lies between is short.
     for head in heads:
-        table.add_column(head.lstrip(">"), justify="right" if head.startswith(">") else "left", overflow="fold")
+        table.add_column(
+            head.lstrip(">"),
+            justify="right" if head.startswith(">") else "left",
+            overflow="fold",
+            no_wrap=head not in (heads[0], heads[-1], "Source"),
+        )
     for row in rows:
         table.add_row(*row)
     console.print(table)

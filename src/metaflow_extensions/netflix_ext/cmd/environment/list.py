@@ -21,7 +21,7 @@ from .session import Answer, Session, shared_options
 def command(ctx: Any, arch: tuple[str, ...], alias: str, created: bool, **options: Any) -> None:
     """List the environments that are known here and in the shared store, resolved last first.
 
-    What is damaged is named on standard error, and passed over.
+    A narrow terminal shows fewer columns. What is damaged is named on standard error, and passed over.
     """
     session = Session(ctx.obj, options)
     arches = tuple(map(check_arch, arch))
