@@ -10,7 +10,7 @@ ONE = FLOWS / "one.py"
 CLICK = "[conda(libraries={'click': ''})]"
 HEADLINES = (
     "Environment cannot be understood:",
-    "Environment not found:",
+    "Not found:",
     "Alias cannot be given:",
     "Configuration error:",
     "Environment cannot be resolved:",

@@ -124,7 +124,7 @@ def test_show_several_of_which_one_is_unknown(fresh: Project, local: Catalog) ->
         *(f"{names(OLD)}@{ARCH}", OLD.env_id.req_id, f"nothing@{ARCH}", "NOT_FOUND", "Bad", "NOT_FOUND"),
         *(f"{names(MAC)}@{ARCH}", "NOT_FOUND"),
     ]
-    assert done.stderr.count("Environment not found:") == 2
+    assert done.stderr.count("Not found:") == 2
     assert "'Bad Name' cannot be the name of an environment" in done.stderr
 
     both = answer(fresh, "show", "aaaa", "--arch", ARCH, "--arch", "osx-arm64")["environments"]

@@ -43,7 +43,7 @@ class InputError(ExtensionError):
 class UnknownError(InputError):
     """A name means no environment that is known, or several."""
 
-    headline = "Environment not found"
+    headline = "Not found"
 
 
 class AliasError(InputError):

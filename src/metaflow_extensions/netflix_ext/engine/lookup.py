@@ -121,7 +121,11 @@ class Lookup:
     def _unknown(self, text: str) -> UnknownError:
         names = sorted({str(alias) for alias, _ in self.catalog.aliases()})
         similar = difflib.get_close_matches(text if ":" in text else f"{text}:{DEFAULT_TAG}", names, n=3)
-        hint = f"is one of these meant? {', '.join(similar)}" if similar else "see 'metaflow environment list'"
+        hint = (
+            f"is one of these meant? {', '.join(similar)}"
+            if similar
+            else "'metaflow environment list' shows what is known; 'metaflow environment alias' names one"
+        )
         if text.count("/") in (2, 3) and ":" not in text:
             hint += "; for the environment of a step, add --pathspec"
         return UnknownError(f"no environment is called '{text}'", self._with_fault(hint))

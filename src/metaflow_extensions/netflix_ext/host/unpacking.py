@@ -24,6 +24,7 @@ from .workbench import Workbench
 PYTHON = "__conda_python"
 PACKAGED = ".mf_code"
 _IGNORED = shutil.ignore_patterns("__pycache__", "*.pyc")
+_NO_PACKAGE = "the run has kept no code package: METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE=1 makes runs keep it"
 _STAGE = ".metaflow-unpacking-"
 _VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?(?:\.dev\d+)?")
 
@@ -32,10 +33,12 @@ _VERSION = re.compile(r"\d+(?:\.\d+)*(?:(?:a|b|rc)\d+)?(?:\.post\d+)?(?:\.dev\d+
 class Unpacked:
     """What is put into a folder, in words, and whether Metaflow lies in a folder of its own there.
 
-    ``stage`` is where it is made ready: more may be put beside it.
+    ``lacking`` says why it is not the code of the run, where it is not. ``stage`` is where it is made ready: more may
+    be put beside it.
     """
 
     told: str
+    lacking: str
     packaged: bool
     stage: Path
 
@@ -74,7 +77,8 @@ def unpacked(folder: Path, task: Any, recorded: str | None, python: Path, bench:
         (stage / PYTHON).unlink(missing_ok=True)
         if recorded is not None:
             (stage / PYTHON).symlink_to(python)
-        yield Unpacked(told=told, packaged=(stage / PACKAGED).is_dir(), stage=stage)
+        lacking = _NO_PACKAGE if task is not None and "code-package" not in task.metadata_dict else ""
+        yield Unpacked(told=told, lacking=lacking, packaged=(stage / PACKAGED).is_dir(), stage=stage)
         _move(stage, folder)
 
 
@@ -85,10 +89,7 @@ def _code(task: Any, recorded: str | None, stage: Path, bench: Workbench) -> str
         return f"the code package of {task.pathspec}"
     if recorded is None:
         return f"Metaflow of {sys.executable}"
-    told = _metaflow(_version(recorded if task is None else metadata.get("metaflow_version")), stage, bench)
-    if task is None:
-        return told
-    return f"{told}; the run has kept no code package: METAFLOW_FEAT_ALWAYS_UPLOAD_CODE_PACKAGE=1 makes runs keep it"
+    return _metaflow(_version(recorded if task is None else metadata.get("metaflow_version")), stage, bench)
 
 
 def package_of(task: Any) -> bytes:

@@ -218,9 +218,8 @@ def listing(console: Console, entries: Sequence[Entry]) -> None:
         for entry in entries
     ]
     heads = ("Names", "Id", "Platform", "Python", ">Packages", ">Size", "Resolved", "Created", "Stored", "Asked for")
-    if console.is_terminal:
-        heads, rows = _fitting(heads, rows, console.width)
-    _table(console, heads, rows)
+    table = _fitting(heads, rows, console.width) if console.is_terminal else (heads, rows)
+    _table(console, *table)
 
 
 def _fitting(heads: Row, rows: Sequence[Row], width: int) -> tuple[Row, Sequence[Row]]:

@@ -68,7 +68,7 @@ def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:
             opened = replace(opened, folder=folder, packaged=code.packaged)
             # Before the code goes to its place: where a kernel is refused, the folder stays as it was.
             opened = replace(opened, kernel=registered())
-        session.say(f"    put into {folder}: {code.told}")
+        session.say(f"    put into {folder}: {'; '.join(filter(None, (code.told, code.lacking)))}")
     if opened.kernel:
         session.say(f"    registered the Jupyter kernel {opened.kernel}")
     session.give(_answer(opened, options["name"]))
