@@ -68,7 +68,7 @@ def test_a_prefix_that_is_there_is_used(
 
 def unpacked(volume: Path, package: CondaPackage) -> None:
     """Let *package* lie on the volume as another task has left it."""
-    folder = volume / ".metaflow" / f"{package.name}-{package.version}-{package.build}"
+    folder = volume / ".metaflow" / ".packages" / f"{package.name}-{package.version}-{package.build}"
     folder.mkdir(parents=True)
     folder.with_name(f"{folder.name}.lock").write_bytes(bytes(8) + bytes.fromhex(package.sha256))
 
