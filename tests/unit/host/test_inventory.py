@@ -12,7 +12,8 @@ from metaflow_extensions.netflix_ext.engine.create import create
 from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.layout import environment_key
-from metaflow_extensions.netflix_ext.host.inventory import Inventory, facts
+from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
+from metaflow_extensions.netflix_ext.host.inventory import Inventory, Known
 from metaflow_extensions.netflix_ext.host.workbench import Workbench
 from tests.fakes import conda_package, creator, resolved
 
@@ -30,6 +31,10 @@ def _bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workbench:
     return bench
 
 
+def known(bench: Workbench, environment: ResolvedEnvironment) -> Known:
+    return Inventory(bench).facts(environment).known
+
+
 def test_prefixes_under_any_name(bench: Workbench, tmp_path: Path) -> None:
     """A prefix counts for the environment that its marker names, under its own name or a given one."""
     prefixes = PrefixFolder(tmp_path / "envs")
@@ -37,10 +42,10 @@ def test_prefixes_under_any_name(bench: Workbench, tmp_path: Path) -> None:
     create(ONE, creator(prefixes), Reporter(), name="mine")
     create(TWO, creator(prefixes), Reporter(), name="other")
 
-    found = facts(bench, ONE).known.prefixes
+    found = known(bench, ONE).prefixes
 
     assert found == (prefixes.path(ONE.env_id.prefix_name), prefixes.path("mine"))
-    assert facts(bench, TWO).known.prefixes == (prefixes.path("other"),)
+    assert known(bench, TWO).prefixes == (prefixes.path("other"),)
     assert [entry.outline.env_id for entry in Inventory(bench).entries(created=True)] == [ONE.env_id]
 
 
@@ -62,18 +67,18 @@ def test_what_is_no_complete_prefix(bench: Workbench, tmp_path: Path) -> None:
     (envs / "empty").mkdir()
     (envs / "file").write_text("")
 
-    assert facts(bench, ONE).known.prefixes == ()
-    assert facts(bench, TWO).known.prefixes == ()
+    assert known(bench, ONE).prefixes == ()
+    assert known(bench, TWO).prefixes == ()
 
 
 def test_what_is_not_kept(bench: Workbench) -> None:
     """Of an environment that no store has, that is said; its spec's platforms hold its own."""
     other = resolved(req_id="b" * 40, arch="osx-64")
-    known = facts(bench, other).known
+    found = known(bench, other)
 
-    assert (known.stores, known.default, known.aliases, known.arches) == ((), False, (), ("osx-64",))
-    assert facts(bench, ONE).known.stores == ("local",)
-    assert facts(bench, ONE).known.default
+    assert (found.stores, found.default, found.aliases, found.arches) == ((), False, (), ("osx-64",))
+    assert known(bench, ONE).stores == ("local",)
+    assert known(bench, ONE).default
 
 
 def test_an_empty_place_is_no_environment(bench: Workbench, tmp_path: Path) -> None:

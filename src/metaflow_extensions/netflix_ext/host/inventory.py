@@ -65,11 +65,6 @@ class Facts:
         return Entry(outline=_outline(self.environment), known=self.known)
 
 
-def facts(bench: Workbench, environment: ResolvedEnvironment) -> Facts:
-    """Return what is known of *environment* now; records that are damaged are passed over."""
-    return Inventory(bench).facts(environment)
-
-
 class Inventory:
     """What is known at the time of asking; what is damaged is told to *tell*, and passed over."""
 
