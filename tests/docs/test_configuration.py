@@ -41,10 +41,11 @@ def test_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nothing is set, what counts is what the page says."""
     monkeypatch.setenv("XDG_CACHE_HOME", "/cache")
     monkeypatch.setattr(compat, "configured", lambda names: {name: SYSROOT_VALUES.get(name) for name in names})
-    monkeypatch.setattr(effective.outside, "read", lambda environ: {})
+    monkeypatch.setattr(effective, "others", lambda values, environ: {})
     settings = read(SYSROOT_VALUES, {})
     shown = {
-        row.name.removeprefix("METAFLOW_"): row.value for row in effective.rows({}, settings, {"ours": IndexSettings()})
+        row.name.removeprefix("METAFLOW_"): row.value
+        for row in effective.rows({}, settings, {"ours": IndexSettings()}, {})
     }
 
     said = {name: DESCRIBED.get(default, default.strip("`").replace(",", ", ")) for name, default, _ in ROWS}

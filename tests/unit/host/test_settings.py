@@ -237,7 +237,6 @@ def test_what_others_say_of_channels_counts_after_ours() -> None:
     found = read(values, {}, others)
     channels = found.channel_settings
     ours = read({**values, "CONDA_CHANNELS": "ours", "CONDA_ENVS_ROOT": "/ours"}, {}, others)
-    alone = read({**values, "CONDA_CHANNEL_SETTINGS": "none"}, {}, others)
 
     assert found.channels == ("mine", "https://d.example/ch")
     assert channels.places("mine") == ("https://e.example/conda/mine",)
@@ -254,8 +253,6 @@ def test_what_others_say_of_channels_counts_after_ours() -> None:
     assert set(found.secrets) == {"https://d.example/ch", "https://e.example/conda/mine"}
     assert "s3cret" not in repr(channels)
     assert (ours.channels, ours.envs_root) == (("ours",), Path("/ours"))
-    assert alone.channels == ("conda-forge",)
-    assert alone.channel_settings == alias(None)
 
 
 def test_credentials_are_kept_apart() -> None:

@@ -13,8 +13,8 @@ from ..engine.index_settings import IndexSettings
 from ..engine.platform import VirtualPackage
 from ..engine.request import DEFAULT_INDEX
 from ..engine.secret import redact
-from . import compat, outside
-from .settings import CHOICES, NAMES, SYSROOTS, Settings, heeds_others
+from . import compat
+from .settings import CHOICES, NAMES, SYSROOTS, Settings, others
 
 # What conda's files and variables have to say of our own settings.
 _SHARED = {"CONDA_CHANNELS": "channels", "CONDA_CHANNEL_ALIAS": "channel_alias", "CONDA_ENVS_ROOT": "envs_dirs"}
@@ -77,15 +77,22 @@ class Row:
     source: str
 
 
-def rows(environ: Mapping[str, str], settings: Settings, indexes: Mapping[str, IndexSettings]) -> list[Row]:
+def rows(
+    environ: Mapping[str, str],
+    settings: Settings,
+    indexes: Mapping[str, IndexSettings],
+    options: Mapping[str, str],
+) -> list[Row]:
     """Return all settings: ours, those that conda, mamba and rattler keep of channels, uv's and pip's of indexes.
 
-    *settings* are those that were made of the same, and *indexes* is what each says of indexes, the strongest first.
+    *settings* are those that were made of the same, *indexes* is what each says of indexes, the strongest first, and
+    *options* are those of the command that replace a setting, by its name.
     Raises SettingError.
     """
     values = compat.configured(NAMES + SYSROOTS)
-    known = outside.read(environ) if heeds_others(values) else {}
-    ours = [_ours(name, values, environ, known, settings) for name in NAMES]
+    known = others(values, environ)
+    sources = {name: _source(name, values, environ, known) for name in NAMES} | dict(options)
+    ours = [_ours(name, values, sources[name], settings) for name in NAMES]
     names = [name for name in KEYS if name not in _SHARED.values()]
     theirs = [
         Row(
@@ -110,20 +117,23 @@ def _of_indexes(name: str, values_of: Callable[[IndexSettings], Any], told: Mapp
     return Row(name=name, value=_text(value or None), source=" and ".join(who) or _DEFAULT)
 
 
-def _ours(name: str, values: Mapping[str, Any], environ: Mapping[str, str], known: Found, settings: Settings) -> Row:
+def _source(name: str, values: Mapping[str, Any], environ: Mapping[str, str], known: Found) -> str:
     variable, shared = f"METAFLOW_{name}", known.get(_SHARED.get(name, ""))
     if environ.get(variable):
-        source = f"the variable {variable}"
-    elif values.get(name) not in (None, ""):
-        source = "Metaflow's configuration"
-    elif shared is not None:
-        source = shared.source
-    else:
-        overrides = [f"the variable {word}" for word in _OVERRIDES.get(name, ()) if environ.get(word)]
-        source = " and ".join(overrides) or _DEFAULT
+        return f"the variable {variable}"
+    if values.get(name) not in (None, ""):
+        return "Metaflow's configuration"
+    if shared is not None:
+        return shared.source
+    overrides = [f"the variable {word}" for word in _OVERRIDES.get(name, ()) if environ.get(word)]
+    return " and ".join(overrides) or _DEFAULT
+
+
+def _ours(name: str, values: Mapping[str, Any], source: str, settings: Settings) -> Row:
     plain = values.get(name) or CHOICES.get(name, (None,))[0]
     effective = _EFFECTIVE[name](settings) if name in _EFFECTIVE else plain
-    return Row(name=variable, value="(set)" if name in _HIDDEN and effective else _text(effective), source=source)
+    shown = "(set)" if name in _HIDDEN and effective else _text(effective)
+    return Row(name=f"METAFLOW_{name}", value=shown, source=source)
 
 
 def _versions(virtual: Mapping[str, tuple[VirtualPackage, ...]]) -> dict[str, str]:

@@ -128,12 +128,12 @@ class Settings:
     secrets: Mapping[str, str]
 
 
-def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | None = None) -> Settings:
+def read(values: Mapping[str, Any], environ: Mapping[str, str], known: Found | None = None) -> Settings:
     """Give types to raw *values*, by name without ``METAFLOW_``; *environ* holds what other tools define.
 
-    *others* is what their files and variables say of channels, see `outside.read`; our own variables go over it.
+    *known* is what other programs' settings say of channels, see `others`; our own variables go over it.
     """
-    known = others if heeds_others(values) and others is not None else from_environment(environ)
+    known = from_environment(environ) if known is None else known
     alias = _url("CONDA_CHANNEL_ALIAS", values) or outside.said(known, "channel_alias") or None
     channels = _list("CONDA_CHANNELS", values) or outside.said(known, "channels") or ("conda-forge",)
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
@@ -175,9 +175,9 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], others: Found | 
     )
 
 
-def heeds_others(values: Mapping[str, Any]) -> bool:
-    """Tell whether the settings of conda, mamba and rattler count, too."""
-    return _choice("CONDA_CHANNEL_SETTINGS", values) == "all"
+def others(values: Mapping[str, Any], environ: Mapping[str, str]) -> Found:
+    """Return what the settings of conda, mamba and rattler say: their variables, and their files where these count."""
+    return outside.read(environ) if _choice("CONDA_CHANNEL_SETTINGS", values) == "all" else from_environment(environ)
 
 
 def check_envs_root(root: Path, folder: Path) -> None:

@@ -21,9 +21,9 @@ from ..engine.obtain import Obtained, Trust
 from ..engine.ports import Prefix
 from ..engine.request import Request
 from ..engine.resolved import ResolvedEnvironment
-from . import compat, outside, progress, tasks
+from . import compat, progress, tasks
 from .background import Background
-from .settings import NAMES, SYSROOTS, Settings, heeds_others, read
+from .settings import NAMES, SYSROOTS, Settings, others, read
 from .wiring import Wiring
 
 
@@ -47,7 +47,7 @@ class Workbench:
     ) -> None:
         self.echo = echo
         self.datastore = datastore
-        self._values = values or {}
+        self.values = values or {}
         self._local_only = local_only
         self._shared: set[EnvID] = set()
         self.background = Background(lambda: self.wiring.end_programs() if "wiring" in self.__dict__ else None)
@@ -55,8 +55,8 @@ class Workbench:
     @cached_property
     def settings(self) -> Settings:
         """The configuration."""
-        values = {**compat.configured(NAMES + SYSROOTS), **self._values}
-        return read(values, os.environ, outside.read(os.environ) if heeds_others(values) else None)
+        values = {**compat.configured(NAMES + SYSROOTS), **self.values}
+        return read(values, os.environ, others(values, os.environ))
 
     @cached_property
     def wiring(self) -> Wiring:

@@ -24,7 +24,9 @@ def command(ctx: Any, **options: Any) -> None:
     variables, then from the files of conda, mamba, rattler and pixi; of indexes, from the settings of uv, then of pip.
     """
     session = Session(ctx.obj, options)
-    found = effective.rows(os.environ, session.bench.settings, session.bench.wiring.told)
+    bench = session.bench
+    options = dict.fromkeys(bench.values, "--conda-root")
+    found = effective.rows(os.environ, bench.settings, bench.wiring.told, options)
 
     def show(console: Console) -> None:
         for row in found:
