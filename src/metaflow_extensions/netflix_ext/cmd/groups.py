@@ -11,6 +11,7 @@ from typing import Any
 from metaflow._vendor import click
 
 from ..host import compat
+from ..host.flags import JSON, QUIET, together
 
 
 class Announced(click.Group):
@@ -40,3 +41,15 @@ def commands(package: str | None, names: tuple[str, ...]) -> type[click.Group]:
                 return super().invoke(ctx)
 
     return Commands
+
+
+group_options = together(
+    QUIET,
+    JSON,
+    click.option("--datastore", type=click.Choice(compat.DATASTORES), help="Where environments are shared."),
+    click.option(
+        "--conda-root", metavar="ROOT", help="The root of environments there, in place of the configured one."
+    ),
+    click.option("--metadata", metavar="TYPE", help="Where past runs are looked up: local, local@FOLDER, service, ..."),
+)
+"""The options that both groups have."""

@@ -8,7 +8,7 @@ from metaflow._vendor import click
 
 from ...engine.errors import UnknownError
 from ...host.debug.reopening import FACT
-from ..environment.session import Answer, Session, shared_options
+from ..session import Answer, Session, shared_options
 
 if TYPE_CHECKING:
     from rich.console import Console

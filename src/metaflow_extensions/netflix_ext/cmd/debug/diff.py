@@ -8,7 +8,7 @@ from metaflow._vendor import click
 
 from ...host.debug import choosing, comparing
 from ...host.debug.comparing import Comparison, Part
-from ..environment.session import Answer, Session, shared_options
+from ..session import Answer, Session, shared_options
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -13,7 +13,7 @@ from metaflow._vendor import click
 from ...host.debug import choosing, executing, reopening
 from ...host.debug.executing import Executed
 from ...host.debug.reopening import Reopened, Wanted
-from ..environment.session import Answer, Session, shared_options
+from ..session import Answer, Session, shared_options
 
 if TYPE_CHECKING:
     from rich.console import Console

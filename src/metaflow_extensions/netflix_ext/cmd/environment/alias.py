@@ -9,7 +9,7 @@ from metaflow._vendor import click
 from ...engine.alias import Alias
 from ...engine.platform import check_arch
 from ...host import naming
-from .session import Answer, Session, shared_options
+from ..session import Answer, Session, pathspec_option, shared_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--arch", metavar="ARCH", multiple=True, help="The platform; may be repeated. Default: each that NAME is for."
 )
-@click.option("--pathspec", is_flag=True, help="NAME is a step or a task of a past run: Flow/Run/Step[/Task].")
+@pathspec_option
 @shared_options(local_only=True)
 @click.pass_context
 def command(ctx: Any, name: str, alias: str, arch: tuple[str, ...], pathspec: bool, **options: Any) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from metaflow._vendor import click
 
 from ...host import compat
-from ..groups import Announced, commands
+from ..groups import Announced, commands, group_options
 
 _COMMANDS = ("resolve", "create", "show", "get", "alias", "list", "config")
 
@@ -21,11 +21,7 @@ def cli() -> None:
 
 
 @cli.group(cls=commands(__package__, _COMMANDS))
-@click.option("--quiet/--no-quiet", default=False, help="Print data alone, in lines for programs; no progress.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output.")
-@click.option("--datastore", type=click.Choice(compat.DATASTORES), help="Where environments are shared.")
-@click.option("--conda-root", metavar="ROOT", help="The root of environments there, in place of the configured one.")
-@click.option("--metadata", metavar="TYPE", help="Where past runs are looked up: local, local@FOLDER, service, ...")
+@group_options
 @click.option("--environment", type=click.Choice(compat.ENVIRONMENTS), hidden=True, help="Accepted for 1.x.")
 @click.option("--quiet-file-output", metavar="FILE", help="Write the lines of --quiet to FILE as well.")
 @click.pass_context

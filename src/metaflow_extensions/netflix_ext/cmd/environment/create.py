@@ -13,7 +13,7 @@ from ...host import opening, unpacking
 from ...host.flags import flag
 from ...host.opening import Opened
 from ...host.workbench import check_whole
-from .session import Answer, Session, shared_options
+from ..session import Answer, Session, pathspec_option, shared_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     "--into-dir", metavar="DIR", default="", help="Put the task's code, or Metaflow, and a link to Python there."
 )
 @flag("--install-notebook", "Add ipykernel, and register a Jupyter kernel; needs --name.")
-@click.option("--pathspec", is_flag=True, help="NAME is a step or a task of a past run: Flow/Run/Step[/Task].")
+@pathspec_option
 @flag("--force", "Replace what has that name and is ours; write over files in DIR.")
 @shared_options(local_only=True)
 @click.pass_context

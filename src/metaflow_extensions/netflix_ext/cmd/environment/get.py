@@ -9,14 +9,14 @@ from metaflow._vendor import click
 from ...engine.platform import check_arch
 from ...host import naming, view
 from ...host.inventory import Inventory
-from .session import Answer, Session, shared_options
+from ..session import Answer, Session, pathspec_option, shared_options
 
 
 @click.command(short_help="Fetch an environment from the store.")
 @click.argument("name")
 @click.option("--default/--no-default", default=True, help="Let flows with the same requirements take it from now on.")
 @click.option("--arch", metavar="ARCH", help="The platform. Default: this machine's.")
-@click.option("--pathspec", is_flag=True, help="NAME is a step or a task of a past run: Flow/Run/Step[/Task].")
+@pathspec_option
 @shared_options()
 @click.pass_context
 def command(ctx: Any, name: str, default: bool, arch: str | None, pathspec: bool, **options: Any) -> None:

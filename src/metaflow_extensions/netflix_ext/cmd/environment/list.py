@@ -9,7 +9,7 @@ from metaflow._vendor import click
 from ...engine.platform import check_arch
 from ...host import view
 from ...host.inventory import Inventory
-from .session import Answer, Session, shared_options
+from ..session import Answer, Session, shared_options
 
 
 @click.command("list", short_help="List the environments that are known.")

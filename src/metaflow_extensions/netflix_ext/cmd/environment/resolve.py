@@ -13,7 +13,7 @@ from ...host.describing import ENVIRONMENT, PYPROJECT, REQUIREMENTS, Description
 from ...host.flags import flag
 from ...host.inventory import Inventory
 from ...host.naming import settle
-from .session import Answer, Session, shared_options
+from ..session import Answer, Session, shared_options
 
 if TYPE_CHECKING:
     from rich.console import Console

@@ -11,7 +11,7 @@ from ...engine.errors import ExtensionError
 from ...engine.platform import check_arch
 from ...host import view
 from ...host.inventory import Facts, Inventory
-from .session import Answer, Session, shared_options
+from ..session import Answer, Session, pathspec_option, shared_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -30,7 +30,7 @@ class _Shown:
 @click.command(short_help="Show environments: packages, provenance, places.")
 @click.argument("names", metavar="NAMES...", nargs=-1, required=True)
 @click.option("--arch", metavar="ARCH", multiple=True, help="The platform; may be repeated. Default: this machine's.")
-@click.option("--pathspec", is_flag=True, help="The names are steps or tasks of past runs: Flow/Run/Step[/Task].")
+@pathspec_option
 @shared_options(local_only=True)
 @click.pass_context
 def command(ctx: Any, names: tuple[str, ...], arch: tuple[str, ...], pathspec: bool, **options: Any) -> None:

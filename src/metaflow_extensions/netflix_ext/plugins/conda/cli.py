@@ -7,7 +7,7 @@ from typing import Any
 from metaflow._vendor import click
 
 from ...host import compat, flow
-from ...host.flags import flag
+from ...host.flags import JSON, LOCAL_ONLY, QUIET, flag, together
 
 
 @click.group()
@@ -22,22 +22,14 @@ def environment(obj: Any) -> None:
     compat.require_selected("environment", obj.environment)
 
 
-def _shared(command: Any) -> Any:
-    options = [
-        click.argument("steps", nargs=-1),
-        click.option("--arch", multiple=True, help="The platform, in place of the steps' own; may be repeated."),
-        click.option(
-            "--local-only/--non-local",
-            default=False,
-            help="Leave the shared store alone: neither ask it nor write there.",
-        ),
-        click.option("--quiet", is_flag=True, help="Print data alone, in lines for programs; no progress."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
-        click.option("--output", metavar="FILE", help="Write the JSON to FILE as well."),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
+_shared = together(
+    click.argument("steps", nargs=-1),
+    click.option("--arch", multiple=True, help="The platform, in place of the steps' own; may be repeated."),
+    LOCAL_ONLY,
+    QUIET,
+    JSON,
+    click.option("--output", metavar="FILE", help="Write the JSON to FILE as well."),
+)
 
 
 @environment.command(help="Resolve the environments of STEPS, of all steps if none is named, and keep them.")

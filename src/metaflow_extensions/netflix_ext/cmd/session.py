@@ -1,4 +1,4 @@
-"""One call of a command: the options that all commands have, and how its answer is given."""
+"""One call of a command: the options that commands have in common, and how the answer is given."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...engine.errors import InputError
-from ...host import compat
-from ...host.settings import ROOT_NAMES
-from ...host.workbench import Workbench
+from ..engine.errors import InputError
+from ..host import compat
+from ..host.flags import JSON, LOCAL_ONLY, QUIET, Option, together
+from ..host.settings import ROOT_NAMES
+from ..host.workbench import Workbench
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -38,14 +39,14 @@ class Session:
     """The parts for one call, chosen by its options.
 
     Args:
-        group: the options of the group ``metaflow environment``.
+        group: the options of the group, ``metaflow environment`` or ``metaflow debug``.
         own: the command's own ``quiet``, ``as_json`` and ``local_only``, as far as it has them.
     """
 
     def __init__(self, group: Mapping[str, Any], own: Mapping[str, Any]) -> None:
         self.quiet = bool(group["quiet"] or own.get("quiet"))
         self.as_json = bool(group["as_json"] or own.get("as_json"))
-        self._file = group["quiet_file_output"]
+        self._file = group.get("quiet_file_output")
         self.datastore = group["datastore"] or compat.default_datastore()
         if group["metadata"]:
             compat.use_metadata(group["metadata"])
@@ -78,27 +79,14 @@ class Session:
             answer.view(_console())
 
 
-def shared_options(*, local_only: bool = False) -> Callable[[Any], Any]:
+pathspec_option = click.option(
+    "--pathspec", is_flag=True, help="What is named is a step or a task of a past run: Flow/Run/Step[/Task]."
+)
+
+
+def shared_options(*, local_only: bool = False) -> Option:
     """Return what gives a command the options ``--quiet`` and ``--json``, and with *local_only* that one, too."""
-    options = [
-        click.option("--quiet", is_flag=True, help="Print data alone, in lines for programs; no progress."),
-        click.option("--json", "as_json", is_flag=True, help="Print JSON on standard output."),
-    ]
-    if local_only:
-        options.append(
-            click.option(
-                "--local-only/--non-local",
-                default=False,
-                help="Leave the shared store alone: neither ask it nor write there.",
-            )
-        )
-
-    def decorate(command: Any) -> Any:
-        for option in reversed(options):
-            command = option(command)
-        return command
-
-    return decorate
+    return together(QUIET, JSON, *([LOCAL_ONLY] if local_only else []))
 
 
 def _values(datastore: str, root: str | None) -> dict[str, str]:
