@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,16 +10,13 @@ from typing import TYPE_CHECKING, Any
 from metaflow._vendor import click
 
 from ..engine.errors import InputError
-from ..host import compat
+from ..host import compat, view
 from ..host.flags import JSON, LOCAL_ONLY, QUIET, Option, together
 from ..host.settings import ROOT_NAMES
 from ..host.workbench import Workbench
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-SCHEMA = 1
-_WIDTH_WITHOUT_TERMINAL = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +67,12 @@ class Session:
         if self._file:
             _write(self._file, answer.lines())
         if self.as_json:
-            click.echo(json.dumps({"schema": SCHEMA, **answer.document()}, indent=1, sort_keys=True))
+            click.echo(view.json_text(answer.document()))
         elif self.quiet:
             for line in answer.lines():
                 click.echo(line)
         else:
-            answer.view(_console())
+            answer.view(view.console())
 
 
 pathspec_option = click.option(
@@ -108,12 +104,3 @@ def _write(file: str, lines: Sequence[str]) -> None:
         Path(file).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     except OSError as error:
         raise InputError(f"'{file}' cannot be written: {error.strerror}", "name a file in a folder of yours") from error
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _WIDTH_WITHOUT_TERMINAL
-    return console

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -19,8 +18,6 @@ from .describing import Wanted
 from .inventory import SHARED, Facts, Inventory
 from .workbench import Workbench
 
-SCHEMA = 1
-_WIDTH = 160
 _WORDS = {
     "fetched": "fetched at execution of {}",
     "named": "the environment {}",
@@ -78,7 +75,7 @@ def answer(what: str, question: Mapping[str, Any], options: Mapping[str, Any], e
     for item in shown:
         by_step.setdefault(item.step, {})[item.arch] = item.document()
     return {
-        "json": json.dumps({"schema": SCHEMA, "steps": by_step}, indent=1, sort_keys=True) + "\n",
+        "json": view.json_text({"steps": by_step}) + "\n",
         "lines": "".join(f"{line}\n" for line in lines),
         "view": _readable(shown),
     }
@@ -196,10 +193,8 @@ def _shown_lines(shown: Sequence[Shown]) -> list[str]:
 
 
 def _readable(shown: Sequence[Shown]) -> str:
-    from rich.console import Console
-
     text = io.StringIO()
-    console = Console(file=text, highlight=False, markup=False, emoji=False, width=_WIDTH)
+    console = view.console(text)
     told: set[EnvID] = set()
     for item in shown:
         text.write(f"Step {item.step} on {item.arch}: {item.words}\n")

@@ -1,11 +1,12 @@
-"""Environments as they are shown: lines for programs, JSON, and text for people. Pure; `docs/reference/json.md`."""
+"""Environments as they are shown: lines for programs, JSON, and text for people; `docs/reference/json.md`."""
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 from ..engine.legacy_spec import UNTRANSLATED
 from ..engine.package import AnyPackage, CondaPackage, Interpreter, PypiPackage
@@ -14,9 +15,12 @@ from .inventory import Entry, Facts
 if TYPE_CHECKING:
     from rich.console import Console
 
-NONE = "NONE"
+_NONE = "NONE"
 NOT_FOUND = "NOT_FOUND"
+# The version of the form of what commands answer in JSON.
+_SCHEMA = 1
 _SHORT = 8
+_WIDTH_WITHOUT_TERMINAL = 160
 # The width that a column of words keeps on a narrow terminal.
 _WORDS = 24
 _NAME = re.compile(r"[\w.-]+(?:::[\w.-]+)?(?:\[[^\]]*\])?")
@@ -24,6 +28,21 @@ _PACKAGES = {CondaPackage: "conda", PypiPackage: "pypi", Interpreter: "python"}
 _AGES = (("year", 365 * 86400), ("month", 30 * 86400), ("day", 86400), ("hour", 3600), ("minute", 60))
 
 Row = Sequence[str]
+
+
+def json_text(document: Mapping[str, Any]) -> str:
+    """Return what a command prints of *document*, with the version of its form; without the end of the last line."""
+    return json.dumps({"schema": _SCHEMA, **document}, indent=1, sort_keys=True)
+
+
+def console(file: IO[str] | None = None) -> Console:
+    """Return what prints for people, to *file* or else to standard output: texts as they are."""
+    from rich.console import Console
+
+    found = Console(file=file, highlight=False, markup=False, emoji=False)
+    if file is not None or not found.is_terminal:
+        found.width = _WIDTH_WITHOUT_TERMINAL
+    return found
 
 
 def line(item: Entry | Facts) -> str:
@@ -54,7 +73,7 @@ def line(item: Entry | Facts) -> str:
 
 
 def _field(values: Iterable[str]) -> str:
-    return _values(value for value in values if value) or NONE
+    return _values(value for value in values if value) or _NONE
 
 
 def _values(values: Iterable[str]) -> str:
