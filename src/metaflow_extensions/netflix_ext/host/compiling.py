@@ -15,6 +15,7 @@ from ..engine.catalog import Catalog
 from ..engine.errors import ExtensionError
 from ..engine.request import request_for
 from ..engine.resolved import ResolvedEnvironment
+from . import gate
 from .steps import surroundings
 from .workbench import Workbench
 
@@ -63,8 +64,7 @@ class _Interpreters:
 
     @staticmethod
     def _this(minor: str) -> Path | None:
-        own = f"{sys.version_info[0]}.{sys.version_info[1]}"
-        return Path(sys.executable) if own == minor and platform.python_implementation() == "CPython" else None
+        return Path(sys.executable) if minor == gate.PYTHON and platform.python_implementation() == "CPython" else None
 
     def _prefix(self, minor: str) -> Path | None:
         prefixes, wiring = self._bench.wiring.prefixes, self._bench.wiring

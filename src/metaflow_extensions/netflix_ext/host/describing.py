@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -135,8 +134,7 @@ def _completed(described: Description, file: AskedFile, bench: Workbench) -> tup
             ask = combine([ask, Ask(python=python_constraint(described.python))])
     folder = os.path.dirname(os.path.abspath(described.file)) if described.file else os.getcwd()
     ask = replace(ask, channels=tuple(_channel(channel, folder) for channel in ask.channels))
-    python = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    around = surroundings(bench.settings, python=python, needs=described.needs)
+    around = surroundings(bench.settings, needs=described.needs)
     if ask.pypi or described.using:
         around = with_indexes(around, bench)
     if file.index:

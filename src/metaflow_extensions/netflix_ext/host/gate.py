@@ -13,6 +13,8 @@ import sys
 from typing import Any
 
 LAUNCHER_VARIABLE = "_METAFLOW_CONDA_LAUNCHER"
+# The minor version of this interpreter: what runs here asks for it where it asks for no other.
+PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
 def launcher() -> dict[str, Any]:

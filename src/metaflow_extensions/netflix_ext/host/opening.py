@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +73,7 @@ def with_kernel(environment: ResolvedEnvironment, bench: Workbench) -> ResolvedE
 
 
 def _extended(environment: ResolvedEnvironment, ask: Ask, bench: Workbench) -> ResolvedEnvironment:
-    around = surroundings(bench.settings, python=f"{sys.version_info[0]}.{sys.version_info[1]}", needs={})
+    around = surroundings(bench.settings, needs={})
     request = extend(environment, ask, with_indexes(around, bench), pypi_names())
     if request is None:
         return environment
