@@ -219,10 +219,10 @@ def test_a_step_that_only_the_manifest_knows(catalog: Catalog) -> None:
     """Where the metadata of a run is gone, the manifest tells what a step ran in; else the first error stands."""
     lookup = Lookup(catalog=catalog, task_env_id=no_task)
 
-    assert lookup.find("Flow/12/start", "osx-arm64", pathspec=True).env_id == EnvID(REQ, FIRST, "osx-arm64")
+    assert lookup.find("step:Flow/12/start", "osx-arm64").env_id == EnvID(REQ, FIRST, "osx-arm64")
     assert lookup.find("step:Flow/12/start/3", "linux-aarch64").env_id == EnvID(REQ, FIRST, "linux-64")
     with pytest.raises(UnknownError, match="there is no 'Flow/12/end'"):
-        lookup.find("Flow/12/end", "linux-64", pathspec=True)
+        lookup.find("step:Flow/12/end", "linux-64")
 
 
 def test_a_step_whose_code_package_has_it() -> None:
@@ -235,12 +235,12 @@ def test_a_step_whose_code_package_has_it() -> None:
 
     lookup = Lookup(catalog=Catalog(MemoryStore()), task_env_id=lambda _: MINE.env_id, packaged=packaged)
 
-    assert lookup.find("Flow/12/start", "linux-64", pathspec=True) == MINE
+    assert lookup.find("step:Flow/12/start", "linux-64") == MINE
     assert asked == [(Pathspec("Flow", "12", "start"), MINE.env_id)]
     with pytest.raises(UnknownError, match="no store that was asked has it"):
-        lookup.find("Flow/12/end", "linux-64", pathspec=True)
+        lookup.find("step:Flow/12/end", "linux-64")
 
     lookup.catalog.add(MINE)
     asked.clear()
-    assert lookup.find("Flow/12/end", "linux-64", pathspec=True) == MINE
+    assert lookup.find("step:Flow/12/end", "linux-64") == MINE
     assert asked == []  # code packages lie far away

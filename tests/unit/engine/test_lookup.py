@@ -111,10 +111,9 @@ def test_another_platform(lookup: Lookup) -> None:
 
 def test_a_step_has_its_own_platform(lookup: Lookup) -> None:
     """A pathspec means what the task ran in, wherever that was."""
-    assert lookup.find("Mac/1/start", LINUX, pathspec=True) == MAC
     assert lookup.find("step:Mac/1/start", LINUX) == MAC
     with pytest.raises(UnknownError, match="there is no 'Other/1/start'"):
-        lookup.find("Other/1/start", LINUX, pathspec=True)
+        lookup.find("step:Other/1/start", LINUX)
 
 
 @pytest.mark.parametrize(

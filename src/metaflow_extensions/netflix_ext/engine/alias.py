@@ -19,6 +19,7 @@ _TAG = re.compile(r"[a-z0-9_][a-z0-9_.\-]*")
 _IDS = re.compile(r"([0-9a-f]{4,40})(?::([0-9a-f]{4,40}))?")
 _VARIABLE = re.compile(r"@\{(\w+)\}", re.ASCII)
 _OF_A_TASK = ("METAFLOW_RUN_ID", "METAFLOW_RUN_ID_BASE", "METAFLOW_TASK_ID")
+_STEP = "step:"
 _LONGEST = 200
 _CHARACTERS = (
     "write name or name:tag, of small letters, digits and any of '_', '-', '.', with '/' between the parts of a name"
@@ -70,7 +71,7 @@ class Pathspec:
     @classmethod
     def parse(cls, text: str) -> Pathspec:
         """Read ``Flow/Run/Step`` or ``Flow/Run/Step/Task``; raise InputError."""
-        shown = text[len("step:") if text.startswith("step:") else 0 :]
+        shown = shown_name(text)
         parts = shown.split("/")
         if len(parts) not in (3, 4) or not all(re.fullmatch(r"[^\s/:]+", part) for part in parts):
             raise InputError(f"'{shown}' names no step of a run", "write Flow/Run/Step, or Flow/Run/Step/Task")
@@ -124,6 +125,21 @@ def of_a_task(variable: str) -> bool:
     return variable in _OF_A_TASK or variable.startswith("METAFLOW_INIT_")
 
 
+def names_step(text: str) -> bool:
+    """Tell whether *text* means the environment of a step or a task, as ``step:Flow/Run/Step``."""
+    return text.startswith(_STEP)
+
+
+def step_name(pathspec: str) -> str:
+    """Return the name that means the environment of the step or the task *pathspec*: ``step:...``, empty for none."""
+    return pathspec if not pathspec or names_step(pathspec) else _STEP + pathspec
+
+
+def shown_name(text: str) -> str:
+    """Return the name *text* as people are told it: a step by its pathspec alone."""
+    return text[len(_STEP) :] if names_step(text) else text
+
+
 def id_name(text: str) -> IdName | None:
     """Return *text* as ids: four digits and more of one, or of both as ``req_id:full_id``; None where it is none."""
     match = _IDS.fullmatch(text)
@@ -132,7 +148,7 @@ def id_name(text: str) -> IdName | None:
 
 def check_name(text: str) -> None:
     """Raise InputError where *text* can name no environment: neither ids, nor an alias, nor ``step:...``."""
-    if text.startswith("step:"):
+    if names_step(text):
         Pathspec.parse(text)
     elif id_name(text) is None:
         Alias.parse(text)

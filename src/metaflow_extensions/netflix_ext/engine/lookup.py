@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .alias import DEFAULT_TAG, Alias, IdName, Pathspec, id_name
+from .alias import DEFAULT_TAG, Alias, IdName, Pathspec, id_name, names_step
 from .catalog import Catalog
 from .errors import AliasError, InputError, UnknownError
 from .identity import EnvID
@@ -31,14 +31,14 @@ class Lookup:
     task_env_id: Callable[[Pathspec], EnvID]
     packaged: Callable[[Pathspec, EnvID], ResolvedEnvironment | None] = lambda *_: None
 
-    def find(self, text: str, arch: str, *, pathspec: bool = False) -> ResolvedEnvironment:
+    def find(self, text: str, arch: str) -> ResolvedEnvironment:
         """Return the environment that *text* means on *arch*; raise UnknownError where there is none, or several.
 
-        *text* is an alias, ``req_id:full_id``, or the beginning of an id; with *pathspec*, or as ``step:...``, a step
-        or a task, whose platform is its own.
+        *text* is an alias, ``req_id:full_id``, the beginning of an id, or as ``step:...`` a step or a task, whose
+        platform is its own.
         """
-        if pathspec or text.startswith("step:"):
-            return self._ran(Pathspec.parse(text), text, arch)
+        if names_step(text):
+            return self._ran(Pathspec.parse(text), arch)
         ids = id_name(text)
         if ids is not None and ids.whole:
             return self._kept(EnvID(ids.first, ids.full_id, arch), text)
@@ -60,7 +60,7 @@ class Lookup:
             return ()
         return tuple(sorted({item.arch for item in self.catalog.ids() if ids.matches(item.req_id, item.full_id)}))
 
-    def _ran(self, pathspec: Pathspec, text: str, arch: str) -> ResolvedEnvironment:
+    def _ran(self, pathspec: Pathspec, arch: str) -> ResolvedEnvironment:
         try:
             env_id = self.task_env_id(pathspec)
         except UnknownError:
@@ -68,7 +68,7 @@ class Lookup:
             if before is None:
                 raise
             env_id = before
-        return self.catalog.find(env_id) or self.packaged(pathspec, env_id) or self._kept(env_id, text)
+        return self.catalog.find(env_id) or self.packaged(pathspec, env_id) or self._kept(env_id, str(pathspec))
 
     def _aliased(self, text: str, arch: str, ids: IdName | None) -> ResolvedEnvironment | None:
         try:

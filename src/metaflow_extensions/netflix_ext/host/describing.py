@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ..engine.alias import names_step
 from ..engine.ask import Ask, combine
 from ..engine.asked_file import AskedFile, FileContext
 from ..engine.errors import InputError
@@ -102,7 +103,7 @@ def _platforms(described: Description, bench: Workbench) -> tuple[str, ...]:
             bench.echo(f"    '{described.file}' is also for {others}, which is left out: it is not supported")
         if known:
             return known
-    if described.using.startswith("step:"):
+    if names_step(described.using):
         return (bench.lookup.find(described.using, here).env_id.arch,)
     return (here,)
 

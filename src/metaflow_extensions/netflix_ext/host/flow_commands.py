@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..engine import obtain as obtaining
-from ..engine.alias import Alias
+from ..engine.alias import Alias, shown_name
 from ..engine.errors import AliasError, ExtensionError
 from ..engine.identity import EnvID
 from ..engine.platform import check_arch
@@ -44,7 +44,7 @@ class Shown:
         """How it stands, for people."""
         if self.error is not None:
             return f"failed: {self.error.message}"
-        name = (self.named or self.fetched).removeprefix("step:")
+        name = shown_name(self.named or self.fetched)
         return ", ".join(_WORDS.get(state, state).format(name) for state in self.states)
 
     def document(self) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
-from ..engine.alias import Alias
+from ..engine.alias import Alias, names_step, shown_name
 from ..engine.catalog import Catalog, Pointer, final
 from ..engine.errors import AliasError, UnknownError
 from ..engine.obtain import Obtained
@@ -78,38 +78,35 @@ def publish(aliases: Sequence[Alias], environments: Iterable[ResolvedEnvironment
             bench.wiring.catalog.publish(alias, Pointer(env_id=environment.env_id, by=user(), on=now))
 
 
-def rename(
-    name: str, alias: Alias, bench: Workbench, *, arches: Sequence[str] = (), pathspec: bool = False
-) -> list[ResolvedEnvironment]:
+def rename(name: str, alias: Alias, bench: Workbench, *, arches: Sequence[str] = ()) -> list[ResolvedEnvironment]:
     """Let *alias* mean the environments that *name* means, on *arches* or else on each platform that it has.
 
     Raises UnknownError where *name* means none, AliasError where a final alias means another one.
     """
-    pathspec = pathspec or name.startswith("step:")
     here = bench.wiring.machine.arch()
-    wanted = arches or (() if pathspec else bench.lookup.arches(name)) or (here,)
-    found = [bench.lookup.find(name, arch, pathspec=pathspec) for arch in dict.fromkeys(wanted)]
+    wanted = arches or (() if names_step(name) else bench.lookup.arches(name)) or (here,)
+    found = [bench.lookup.find(name, arch) for arch in dict.fromkeys(wanted)]
     other = next((item.env_id.arch for item in found if item.env_id.arch not in wanted), None)
     if other is not None and arches:
-        raise UnknownError(f"'{name}' ran on {other}, and {', '.join(arches)} is asked for", f"write --arch {other}")
+        raise UnknownError(
+            f"'{shown_name(name)}' ran on {other}, and {', '.join(arches)} is asked for", f"write --arch {other}"
+        )
     check([alias], found, bench)
     publish([alias], found, bench)
     return found
 
 
-def fetch(
-    name: str, arch: str, bench: Workbench, *, pathspec: bool = False, default: bool = True
-) -> ResolvedEnvironment:
+def fetch(name: str, arch: str, bench: Workbench, *, default: bool = True) -> ResolvedEnvironment:
     """Return the environment that *name* means, kept here from now on, and its name with it.
 
     With *default* its spec resolves to it here from now on. Nothing is written to the shared store.
     """
     catalog = bench.wiring.catalog
-    environment = bench.lookup.find(name, arch, pathspec=pathspec)
+    environment = bench.lookup.find(name, arch)
     catalog.fetch(environment, default=default)
     with contextlib.suppress(AliasError):
         alias = Alias.parse(name)
-        pointer = None if pathspec else catalog.alias(alias, arch)
+        pointer = catalog.alias(alias, arch)
         if pointer is not None and pointer.env_id == environment.env_id:
             Catalog(catalog.store).publish(alias, pointer)
     return environment

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from ..engine.alias import check_name, fill, of_a_task, variables_in
+from ..engine.alias import check_name, fill, of_a_task, step_name, variables_in
 from ..engine.ask import Ask, ask_of, combine, override
 from ..engine.errors import InputError
 from ..engine.extend import extend
@@ -130,7 +130,7 @@ def launch_variables(step: str) -> dict[str, str]:
 
 def _text(ask: Ask) -> str:
     """Return the name of the environment to begin with, as `engine.lookup.Lookup` reads names."""
-    return f"step:{ask.pathspec.removeprefix('step:')}" if ask.pathspec else str(ask.name)
+    return step_name(ask.pathspec) if ask.pathspec else str(ask.name)
 
 
 def _fetched(ask: Ask, flow: Ask) -> str:

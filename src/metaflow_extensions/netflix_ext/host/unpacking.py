@@ -18,7 +18,9 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from ..engine.alias import Pathspec, names_step
 from ..engine.errors import CreateError, InputError, PackageError
+from . import tasks
 from .workbench import Workbench
 
 PYTHON = "__conda_python"
@@ -207,9 +209,6 @@ def _unwritable(folder: Path, error: OSError) -> CreateError:
     )
 
 
-def task_of(name: str, *, pathspec: bool) -> Any:
-    """Return Metaflow's task where *name* is a step or a task, else None."""
-    from ..engine.alias import Pathspec
-    from . import tasks
-
-    return tasks.find(Pathspec.parse(name)) if pathspec or name.startswith("step:") else None
+def task_of(name: str) -> Any:
+    """Return Metaflow's task where *name* means the environment of a step or a task, else None."""
+    return tasks.find(Pathspec.parse(name)) if names_step(name) else None

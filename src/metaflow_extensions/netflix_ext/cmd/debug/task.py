@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
+from ...engine.alias import step_name
 from ...host.debug import choosing, executing, reopening
 from ...host.debug.executing import Executed
 from ...host.debug.reopening import Reopened, Wanted
@@ -52,8 +53,7 @@ def command(ctx: Any, pathspec: str, folder: str, index: str | None, **options: 
         force=options["force"],
         kernel=options["kernel"],
         kernel_name=options["kernel_name"],
-        override=options["override_env"] or options["override_env_from_pathspec"],
-        of_step=bool(options["override_env_from_pathspec"]),
+        override=options["override_env"] or step_name(options["override_env_from_pathspec"]),
     )
     made = reopening.reopen(found, wanted, session.bench, _note)
     session.say(f"    the same by Metaflow itself, with the code as it is now: {made.sheet.spin}")

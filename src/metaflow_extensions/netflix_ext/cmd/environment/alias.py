@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...engine.alias import Alias
+from ...engine.alias import Alias, step_name
 from ...engine.platform import check_arch
 from ...host import naming
 from ..session import Answer, Session, pathspec_option, shared_options
@@ -33,7 +33,7 @@ def command(ctx: Any, name: str, alias: str, arch: tuple[str, ...], pathspec: bo
     session = Session(ctx.obj, options)
     given = Alias.parse(alias)
     arches = tuple(map(check_arch, arch))
-    named = naming.rename(name, given, session.bench, arches=arches, pathspec=pathspec)
+    named = naming.rename(step_name(name) if pathspec else name, given, session.bench, arches=arches)
     ids = [environment.env_id for environment in named]
 
     def show(console: Console) -> None:

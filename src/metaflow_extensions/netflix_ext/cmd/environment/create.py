@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
+from ...engine.alias import step_name
 from ...engine.create import check_machine
 from ...host import opening, unpacking
 from ...host.flags import flag
@@ -45,7 +46,8 @@ def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:
     folder = Path(options["into_dir"]).expanduser().absolute() if options["into_dir"] else None
     if folder is not None:
         unpacking.check_folder(folder, bench.settings.envs_root, force=options["force"])
-    environment = bench.lookup.find(env_name, bench.wiring.machine.arch(), pathspec=pathspec)
+    wanted = step_name(env_name) if pathspec else env_name
+    environment = bench.lookup.find(wanted, bench.wiring.machine.arch())
     check_machine(environment, bench.wiring.machine)
     if options["install_notebook"]:
         environment = opening.with_kernel(environment, bench)
@@ -62,7 +64,7 @@ def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:
     if folder is None:
         opened = replace(opened, kernel=registered())
     else:
-        task = unpacking.task_of(env_name, pathspec=pathspec)
+        task = unpacking.task_of(wanted)
         recorded = environment.provenance.get("metaflow", "")
         with unpacking.unpacked(folder, task, recorded, prefix.python, bench) as code:
             opened = replace(opened, folder=folder, packaged=code.packaged)

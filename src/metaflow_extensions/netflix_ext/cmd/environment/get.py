@@ -6,6 +6,7 @@ from typing import Any
 
 from metaflow._vendor import click
 
+from ...engine.alias import step_name
 from ...engine.platform import check_arch
 from ...host import naming, view
 from ...host.inventory import Inventory
@@ -26,7 +27,7 @@ def command(ctx: Any, name: str, default: bool, arch: str | None, pathspec: bool
     """
     session = Session(ctx.obj, options)
     wanted = check_arch(arch) if arch else session.bench.wiring.machine.arch()
-    environment = naming.fetch(name, wanted, session.bench, pathspec=pathspec, default=default)
+    environment = naming.fetch(step_name(name) if pathspec else name, wanted, session.bench, default=default)
     facts = Inventory(session.bench, session.warn).facts(environment)
     session.give(
         Answer(

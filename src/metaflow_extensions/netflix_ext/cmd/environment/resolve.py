@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...engine.alias import Alias
+from ...engine.alias import Alias, step_name
 from ...engine.obtain import Obtained
 from ...host import compat, view
 from ...host.describing import ENVIRONMENT, PYPROJECT, REQUIREMENTS, Description, wanted
@@ -125,15 +125,11 @@ def _description(options: dict[str, Any], needs: dict[str, str]) -> Description:
         extras=options["extra"],
         groups=options["group"],
         python=options["python"],
-        using=options["using"] or _step(options["using_pathspec"]),
-        cloned=options["cloned"] or _step(options["cloned_pathspec"]),
+        using=options["using"] or step_name(options["using_pathspec"]),
+        cloned=options["cloned"] or step_name(options["cloned_pathspec"]),
         arches=options["arch"],
         needs=needs,
     )
-
-
-def _step(pathspec: str) -> str:
-    return f"step:{pathspec.removeprefix('step:')}" if pathspec else ""
 
 
 def _answer(found: list[Obtained], aliases: tuple[Alias, ...], session: Session, *, dry_run: bool) -> Answer:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
+from ...engine.alias import names_step, step_name
 from ...engine.errors import ExtensionError
 from ...engine.platform import check_arch
 from ...host import view
@@ -45,7 +46,7 @@ def command(ctx: Any, names: tuple[str, ...], arch: tuple[str, ...], pathspec: b
     shown = [
         _look(name, each, inventory, session, pathspec=pathspec)
         for name in names
-        for each in (arches[:1] if pathspec or name.startswith("step:") else arches)
+        for each in (arches[:1] if pathspec or names_step(name) else arches)
     ]
     for item in shown:
         if item.error is not None:
@@ -57,7 +58,7 @@ def command(ctx: Any, names: tuple[str, ...], arch: tuple[str, ...], pathspec: b
 
 def _look(name: str, arch: str, inventory: Inventory, session: Session, *, pathspec: bool) -> _Shown:
     try:
-        environment = session.bench.lookup.find(name, arch, pathspec=pathspec)
+        environment = session.bench.lookup.find(step_name(name) if pathspec else name, arch)
         return _Shown(name=name, arch=environment.env_id.arch, facts=inventory.facts(environment))
     except ExtensionError as error:
         return _Shown(name=name, arch=arch, error=error)

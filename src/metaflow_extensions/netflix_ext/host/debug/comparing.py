@@ -11,6 +11,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from ...engine.alias import step_name
 from ...engine.package import CondaPackage
 from ...engine.resolved import ResolvedEnvironment
 from .. import unpacking
@@ -182,7 +183,7 @@ def _environments(
         unknown["environment"] = f"{' and '.join(outside)} ran outside of environments"
         return None
     arch = bench.wiring.machine.arch()
-    one, other = (bench.lookup.find(past.pathspec, arch, pathspec=True) for past in (first, second))
+    one, other = (bench.lookup.find(step_name(past.pathspec), arch) for past in (first, second))
     return one, other
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ...engine.alias import shown_name, step_name
 from ...engine.create import check_machine
 from ...engine.errors import ExtensionError, InputError, ResolveError
 from ...engine.ports import Prefix
@@ -32,7 +33,7 @@ _OUTSIDE = "the interpreter that this command runs in: the task ran outside of e
 class Wanted:
     """How a task is to be opened: see the options of ``metaflow debug task``.
 
-    ``override`` is an environment in place of the task's own; with ``of_step`` it is that of another step or task.
+    ``override`` is an environment in place of the task's own, as `engine.lookup.Lookup` reads names.
     """
 
     folder: Path
@@ -41,7 +42,6 @@ class Wanted:
     kernel: bool = True
     kernel_name: str = ""
     override: str = ""
-    of_step: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,8 +131,8 @@ def _environment(past: Past, wanted: Wanted, bench: Workbench) -> ResolvedEnviro
                 "leave out --override-env and --override-env-from-pathspec",
             )
         return None
-    name, of_step = (wanted.override, wanted.of_step) if wanted.override else (past.pathspec, True)
-    environment = bench.lookup.find(name, bench.wiring.machine.arch(), pathspec=of_step)
+    name = wanted.override or step_name(past.pathspec)
+    environment = bench.lookup.find(name, bench.wiring.machine.arch())
     check_machine(environment, bench.wiring.machine)
     return environment
 
@@ -177,7 +177,7 @@ def _files(
     env_id = None if environment is None else environment.env_id
     name = _OUTSIDE if env_id is None else f"{env_id.req_id}:{env_id.full_id}"
     if wanted.override:
-        name = f"{wanted.override}, in place of the task's own: {name}"
+        name = f"{shown_name(wanted.override)}, in place of the task's own: {name}"
     sheet = sheets.Sheet(
         pathspec=past.pathspec,
         status=status,
