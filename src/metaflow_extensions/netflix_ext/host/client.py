@@ -9,6 +9,7 @@ from typing import Any, Mapping
 from ..engine.identity import EnvID, parse_env_id
 from ..engine.manifest import find_carried
 from ..engine.resolved import ResolvedEnvironment
+from . import compat
 from .flow import PACKAGE_FILE
 
 # Where a code package carries its environments: ours, and those of 1.x by what Metaflow had for it.
@@ -42,11 +43,10 @@ def from_package(flow_name: str, text: str | None, env_id: EnvID) -> ResolvedEnv
     """Return the environment of that id from the code package that the metadata *text* of a task names, or None."""
     if not text:
         return None
-    from metaflow.client.filecache import FileCache
     from metaflow.package import MetaflowPackage
 
     facts = json.loads(text)
-    _, blob = FileCache().get_data(facts["ds_type"], flow_name, facts["location"], facts["sha"])
+    blob = compat.code_package(flow_name, facts)
     kind = facts.get("metadata") or "{}"
     for name in _PLACES:
         data = MetaflowPackage.cls_get_content(kind, BytesIO(blob), name)

@@ -10,7 +10,7 @@ import tempfile
 import textwrap
 import traceback
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, Mapping
 
 from metaflow.exception import MetaflowException
 from metaflow.metaflow_environment import InvalidEnvironmentException
@@ -92,10 +92,21 @@ def banner_to_stderr() -> None:
 
 def storage(datastore: str, root: str) -> Any:
     """Return Metaflow's storage of the kind *datastore* at *root*."""
-    from metaflow.plugins import DATASTORES
+    return _storage_class(datastore)(root)
 
-    found = next(cls for cls in DATASTORES if datastore == cls.TYPE)
-    return found(root)
+
+def _storage_class(datastore: str) -> Any:
+    from metaflow import plugins
+
+    return next(cls for cls in plugins.DATASTORES if datastore == cls.TYPE)
+
+
+def code_package(flow: str, facts: Mapping[str, str]) -> bytes:
+    """Return the code package that *facts*, the metadata ``code-package`` of a task of *flow*, name."""
+    from metaflow.client.filecache import FileCache
+
+    _, found = FileCache().get_data(facts["ds_type"], flow, facts["location"], facts["sha"])
+    return bytes(found)
 
 
 def version() -> str:
@@ -277,9 +288,8 @@ def run_parameters(flow: str, run: str, files: Any, wanted: Callable[[str], bool
 
 def _reading(files: Any, folder: str) -> Any:
     from metaflow.datastore.datastore_storage import CloseAfterUse
-    from metaflow.plugins import DATASTORES
 
-    storage: Any = next(cls for cls in DATASTORES if files.datastore == cls.TYPE)
+    storage: Any = _storage_class(files.datastore)
 
     class Reading(storage):
         def list_content(self, paths: Any) -> Any:
@@ -301,8 +311,6 @@ def _flow_datastore(task: Any, datastore: str | None) -> Any:
     if datastore is None:
         return task._flow_datastore
     from metaflow.datastore import FlowDataStore
-    from metaflow.plugins import DATASTORES
 
     kind, _, root = datastore.partition("@")
-    storage = next(cls for cls in DATASTORES if kind == cls.TYPE)
-    return FlowDataStore(task.flow.name, None, storage_impl=storage, ds_root=root)
+    return FlowDataStore(task.flow.name, None, storage_impl=_storage_class(kind), ds_root=root)

@@ -20,7 +20,7 @@ from typing import Any
 
 from ..engine.alias import Pathspec, names_step
 from ..engine.errors import CreateError, InputError, PackageError
-from . import tasks
+from . import compat, tasks
 from .workbench import Workbench
 
 PYTHON = "__conda_python"
@@ -96,13 +96,11 @@ def _code(task: Any, recorded: str | None, stage: Path, bench: Workbench) -> str
 
 def package_of(task: Any) -> bytes:
     """Return the code package of *task*, which has kept one; raise PackageError where it cannot be had."""
-    from metaflow.client.filecache import FileCache
     from metaflow.exception import MetaflowException
 
     try:
         facts = json.loads(task.metadata_dict["code-package"])
-        flow = task.pathspec.partition("/")[0]
-        _, data = FileCache().get_data(facts["ds_type"], flow, facts["location"], facts["sha"])
+        return compat.code_package(task.pathspec.partition("/")[0], facts)
     except (TypeError, StopIteration):  # Metaflow's storages answer with no file for what is not there
         raise PackageError(
             f"the code package of {task.pathspec} cannot be had: '{facts['location']}' is gone",
@@ -112,8 +110,6 @@ def package_of(task: Any) -> bytes:
         raise PackageError(
             f"the code package of {task.pathspec} cannot be had: {error}", "check that its datastore can be reached"
         ) from error
-    assert isinstance(data, bytes)
-    return data
 
 
 def _extract(data: bytes, stage: Path) -> None:
