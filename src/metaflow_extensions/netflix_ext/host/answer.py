@@ -33,16 +33,8 @@ def _result(what: str, arguments: list[Any], datastore: str, tools: Mapping[str,
         importlib.invalidate_caches()
     from .service import Service
 
-    service = Service(datastore)
-    if what == "resolve":
-        return service.resolve(arguments[0], _echo)
-    if what == "command":
-        return service.command(arguments[0], arguments[1], arguments[2], _echo)
-    if what == "fetch":
-        return service.fetch(arguments[0])
-    if what == "prefix":
-        return service.prefix(arguments[0])
-    return service.package_file(*arguments)
+    method = getattr(Service(datastore), what)
+    return method(*arguments, _echo) if what in ("resolve", "command") else method(*arguments)
 
 
 def _echo(text: str, **_style: object) -> None:
