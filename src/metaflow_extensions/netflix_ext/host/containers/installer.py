@@ -16,14 +16,13 @@ from typing import TYPE_CHECKING
 
 from ...adapters import process
 from ...adapters.activation import ShellActivator
+from ...adapters.compile_sources import MARKER
 from ...engine.errors import CreateError
 
 if TYPE_CHECKING:
     from ...engine.package import PypiPackage
     from ...engine.resolved import ResolvedEnvironment
     from .delivery import Additions
-
-MARKER = ".metaflowenv"
 
 
 class Installer:

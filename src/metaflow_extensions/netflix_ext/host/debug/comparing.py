@@ -15,6 +15,7 @@ from ...engine.alias import step_name
 from ...engine.package import CondaPackage
 from ...engine.resolved import ResolvedEnvironment
 from .. import unpacking
+from ..flow import PACKAGE_FILE
 from ..workbench import Workbench
 from .past import Past
 
@@ -27,7 +28,7 @@ _NOT_CODE = (
     "metaflow_extensions/",
     "INFO",
     "CONFIG",
-    "conda_v2.cnd",
+    PACKAGE_FILE,
 )
 
 Pair = tuple[str, str]
