@@ -116,7 +116,7 @@ class CondaParts:
             if self._shared is None:
                 raise SettingError(
                     "METAFLOW_CONDA_LOCAL_DIST names a distribution in the store, and there is no store",
-                    "name one by --datastore and METAFLOW_CONDA_*ROOT, or take METAFLOW_CONDA_LOCAL_DIST away",
+                    "name one by --datastore and METAFLOW_CONDA_*ROOT, or leave METAFLOW_CONDA_LOCAL_DIST unset",
                 )
             distribution.ensure(path, key.replace("{arch}", self._arch), self._shared)
         return path

@@ -297,7 +297,7 @@ def _distribution(values: Mapping[str, Any]) -> str:
     if name and not _folder("CONDA_LOCAL_PATH", values):
         raise SettingError(
             f"METAFLOW_CONDA_LOCAL_DIST is '{name}', and METAFLOW_CONDA_LOCAL_PATH does not say where it is to lie",
-            "set METAFLOW_CONDA_LOCAL_PATH to a folder of this machine, or take METAFLOW_CONDA_LOCAL_DIST away",
+            "set METAFLOW_CONDA_LOCAL_PATH to a folder of this machine, or leave METAFLOW_CONDA_LOCAL_DIST unset",
         )
     return "/".join(part for part in (folder, name) if part) if name else ""
 

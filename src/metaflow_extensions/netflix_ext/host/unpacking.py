@@ -104,7 +104,7 @@ def package_of(task: Any) -> bytes:
     except (TypeError, StopIteration):  # Metaflow's storages answer with no file for what is not there
         raise PackageError(
             f"the code package of {task.pathspec} cannot be had: '{facts['location']}' is gone",
-            "name another task of that flow, or create its environment without --into-dir",
+            "name another task of that flow; 'metaflow environment create' without --into-dir needs no code",
         ) from None
     except (MetaflowException, OSError, ValueError, KeyError) as error:
         raise PackageError(

@@ -22,14 +22,20 @@ if TYPE_CHECKING:
 
 @click.command(short_help="Open a past task again.")
 @click.argument("pathspec")
-@click.option("--metaflow-root-dir", "folder", metavar="DIR", required=True, help="Put everything there; made anew.")
+@click.option(
+    "--metaflow-root-dir",
+    "folder",
+    metavar="DIR",
+    required=True,
+    help="The folder to put everything in; made where there is none.",
+)
 @click.option("--index", metavar="N", help="Of a foreach: which of its tasks; of nested ones, as 1,0.")
 @click.option("--inspect", is_flag=True, help="The state as the step left it, not as it found it.")
 @click.option("--run", is_flag=True, help="Execute the step on what it was given, and compare what it makes.")
 @click.option("--override-env", metavar="NAME", default="", help="Another environment, by a name or an id.")
 @click.option("--override-env-from-pathspec", metavar="STEP", default="", help="The environment of another step.")
 @click.option("--kernel-name", metavar="NAME", default="", help="What the Jupyter kernel is called.")
-@click.option("--kernel/--no-kernel", default=True, help="Whether a Jupyter kernel is registered.")
+@click.option("--kernel/--no-kernel", default=True, help="Register a Jupyter kernel, or do not.")
 @click.option("--force", is_flag=True, help="Write over files of the same name in DIR, and over a kernel's.")
 @shared_options(local_only=True)
 @click.pass_context

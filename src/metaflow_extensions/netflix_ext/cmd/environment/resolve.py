@@ -76,7 +76,7 @@ def _tell(found: list[Obtained], aliases: tuple[Alias, ...], session: Session, *
         session.say("    known already; --force resolves it again")
     named = ", ".join(map(str, aliases))
     if dry_run:
-        session.say(f"    dry run: nothing was kept{f', and {named} not set' if named else ''}")
+        session.say(f"    dry run: nothing was kept{', and no name given' if named else ''}")
     elif named:
         session.say(f"    named {named}")
 
