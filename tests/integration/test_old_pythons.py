@@ -15,7 +15,8 @@ import pytest
 
 import metaflow_extensions.netflix_ext.host as own
 from metaflow_extensions.netflix_ext.engine.identity import EnvID
-from metaflow_extensions.netflix_ext.host import compat, provisions
+from metaflow_extensions.netflix_ext.host import compat
+from metaflow_extensions.netflix_ext.host.containers import provisions
 from metaflow_extensions.netflix_ext.host.workbench import Workbench
 from tests.channel import Server
 from tests.channel.cache import folder

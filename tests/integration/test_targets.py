@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.engine.layout import tool_key
+from metaflow_extensions.netflix_ext.host.containers.toolbox import tools_needed
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
-from metaflow_extensions.netflix_ext.host.toolbox import tools_needed
 from tests.channel import Server, serve
 from tests.channel.archive import Item, Package, write
 from tests.channel.indexing import index

@@ -191,7 +191,7 @@ def _interpreter(document: dict[str, Any], where: str) -> Interpreter | None:
 def package_document(environments: list[ResolvedEnvironment], provisions: Mapping[str, Any]) -> bytes:
     """Return the file that a code package carries: the documents of a flow's steps, sorted by id.
 
-    *provisions* are what containers need beside them, a word each: see `host.provisions`.
+    *provisions* are what containers need beside them, a word each: see `host.containers.provisions`.
     """
     documents = [environment.to_dict() for environment in sorted(environments, key=lambda item: item.env_id)]
     found = {**provisions, "schema": SCHEMA, "environments": documents}

@@ -11,7 +11,7 @@ import sys
 from typing import Any, Mapping
 
 from ..engine.errors import ExtensionError
-from . import nested
+from .containers import nested
 
 
 def main() -> None:

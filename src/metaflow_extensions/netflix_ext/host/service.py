@@ -19,7 +19,8 @@ from ..engine.identity import EnvID
 from ..engine.layout import package_file_key
 from ..engine.ports import Prefix
 from ..engine.resolved import ResolvedEnvironment, package_document
-from . import progress, provisions, steps
+from . import progress, steps
+from .containers import provisions
 from .settings import check_envs_root
 from .workbench import Workbench, at, check_whole
 

@@ -197,7 +197,7 @@ class Wiring:
     def tools(self, store: Store, arch: str, report: Reporter) -> list[dict[str, str]]:
         """Return what a container for *arch* needs, which *store* has from now on: see `toolbox.Toolbox.publish`."""
         from ..adapters.tool_wheels import installed
-        from .toolbox import Toolbox
+        from .containers.toolbox import Toolbox
 
         index = strip_credentials(self.indexes.index) or DEFAULT_INDEX
         box = Toolbox(store, index=index, here=self.machine.arch(), installed=installed)

@@ -15,7 +15,8 @@ import pytest
 
 from metaflow_extensions.netflix_ext.engine.errors import CreateError, PackageError, StoreError
 from metaflow_extensions.netflix_ext.engine.layout import tool_key
-from metaflow_extensions.netflix_ext.host import answer, nested
+from metaflow_extensions.netflix_ext.host import answer
+from metaflow_extensions.netflix_ext.host.containers import nested
 from metaflow_extensions.netflix_ext.host.containers.arrivals import Arrivals
 from metaflow_extensions.netflix_ext.host.store import MetaflowStore
 

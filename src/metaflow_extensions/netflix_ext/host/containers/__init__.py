@@ -1,1 +1,1 @@
-"""Steps in containers: what travels to them, and the two stages that make the environment there."""
+"""Steps in containers: what is made ready for them at launch, what travels, and the two stages that create there."""

@@ -29,13 +29,13 @@ from ...engine.alias import fill
 from ...engine.errors import PackageError, StoreError, unwritable
 from ...engine.identity import EnvID, parse_env_id
 from ...engine.resolved import ResolvedEnvironment
-from .. import choice, compat, gate, home, nested
+from .. import choice, compat, gate, home
 from ..flow import ENV_VARIABLE, PACKAGE_FILE
-from ..remote import ACTIVATE, CREATION_TOOLS, FOLDER
-from . import arrivals
+from . import arrivals, nested
 from .arrivals import Arrivals
 from .delivery import Additions, Delivery, promised, settled
 from .installer import Installer, complete
+from .remote import ACTIVATE, CREATION_TOOLS, FOLDER
 from .travelled import TravelledByteCode
 
 if TYPE_CHECKING:

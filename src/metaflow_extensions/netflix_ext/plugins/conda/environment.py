@@ -7,7 +7,8 @@ from typing import Any
 from metaflow.metaflow_environment import MetaflowEnvironment
 from metaflow.packaging_sys import ContentType
 
-from ...host import client, compat, flow, gate, remote
+from ...host import client, compat, flow, gate
+from ...host.containers import remote
 
 
 class CondaEnvironment(MetaflowEnvironment):

@@ -9,7 +9,8 @@ from typing import Any
 from metaflow.decorators import StepDecorator
 from metaflow.metadata_provider import MetaDatum
 
-from ...host import choice, compat, home, remote
+from ...host import choice, compat, home
+from ...host.containers import remote
 from ...host.flow import ENV_VARIABLE, LOCAL_COMMANDS
 
 

@@ -12,7 +12,7 @@ from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.layout import package_key
 from metaflow_extensions.netflix_ext.engine.ports import Store
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
-from metaflow_extensions.netflix_ext.host import compiling, provisions
+from metaflow_extensions.netflix_ext.host.containers import compiling, provisions
 from metaflow_extensions.netflix_ext.host.workbench import Workbench
 from tests.fakes import FakeArchives, conda_package, resolved
 

@@ -13,8 +13,8 @@ import pytest
 from metaflow_extensions.netflix_ext.adapters.tool_wheels import installed
 from metaflow_extensions.netflix_ext.engine.errors import StoreError, ToolError
 from metaflow_extensions.netflix_ext.engine.layout import tool_key
-from metaflow_extensions.netflix_ext.host import toolbox
-from metaflow_extensions.netflix_ext.host.toolbox import Toolbox, tools_needed
+from metaflow_extensions.netflix_ext.host.containers import toolbox
+from metaflow_extensions.netflix_ext.host.containers.toolbox import Toolbox, tools_needed
 from tests.fakes import FakeArchives, FakePypiSolver, MemoryStore, Recorder
 
 

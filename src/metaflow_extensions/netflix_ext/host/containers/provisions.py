@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..engine import formats
-from ..engine.errors import SettingError, unwritable
-from ..engine.ports import Store
-from ..engine.resolved import ResolvedEnvironment
+from ...engine import formats
+from ...engine.errors import SettingError, unwritable
+from ...engine.ports import Store
+from ...engine.resolved import ResolvedEnvironment
+from ..workbench import Workbench
 from . import compiling
-from .workbench import Workbench
 
 
 def prepare(environments: Sequence[ResolvedEnvironment], arches: Sequence[str], bench: Workbench) -> dict[str, Any]:

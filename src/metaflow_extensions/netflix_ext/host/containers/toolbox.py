@@ -14,13 +14,13 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from ..engine.errors import StoreError, ToolError
-from ..engine.events import Reporter, working
-from ..engine.identity import digest
-from ..engine.layout import tool_key, tools_key
-from ..engine.platform import virtual_packages
-from ..engine.ports import Archives, PypiRequest, PypiSolver, Store
-from ..engine.requirement import PypiRequirement
+from ...engine.errors import StoreError, ToolError
+from ...engine.events import Reporter, working
+from ...engine.identity import digest
+from ...engine.layout import tool_key, tools_key
+from ...engine.platform import virtual_packages
+from ...engine.ports import Archives, PypiRequest, PypiSolver, Store
+from ...engine.requirement import PypiRequirement
 from .remote import CREATION_TOOLS
 
 # What flows need that are launched in a container; what these need comes with them. Metaflow itself brings requests.

@@ -11,8 +11,8 @@ import shutil
 import sys
 from typing import Any, Mapping
 
-from ..engine.errors import CreateError, unwritable
-from .containers import arrivals
+from ...engine.errors import CreateError, unwritable
+from . import arrivals
 
 OLDEST = (3, 10)
 _COMPLETE = ".complete"

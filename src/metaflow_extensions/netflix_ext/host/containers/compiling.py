@@ -8,19 +8,19 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ..engine import compiled
-from ..engine import obtain as obtaining
-from ..engine.ask import Ask
-from ..engine.catalog import Catalog
-from ..engine.errors import ExtensionError
-from ..engine.request import request_for
-from ..engine.resolved import ResolvedEnvironment
-from . import gate
-from .steps import surroundings
-from .workbench import Workbench
+from ...engine import compiled
+from ...engine import obtain as obtaining
+from ...engine.ask import Ask
+from ...engine.catalog import Catalog
+from ...engine.errors import ExtensionError
+from ...engine.request import request_for
+from ...engine.resolved import ResolvedEnvironment
+from .. import gate
+from ..steps import surroundings
+from ..workbench import Workbench
 
 if TYPE_CHECKING:
-    from ..engine.compiled import Listing
+    from ...engine.compiled import Listing
 
 
 def byte_code(environment: ResolvedEnvironment, bench: Workbench) -> Listing:
