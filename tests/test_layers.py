@@ -29,7 +29,7 @@ MORE: Mapping[str, frozenset[str]] = {
     "host/wiring.py": frozenset({"adapters"}),
     "host/conda_parts.py": frozenset({"adapters"}),
     "host/delegate.py": frozenset({"adapters"}),
-    "host/flow_api.py": frozenset({"adapters"}),
+    "host/commands/flow_api.py": frozenset({"adapters"}),
     "host/containers/arrivals.py": frozenset({"adapters"}),
     "host/containers/container.py": frozenset({"adapters"}),
     "host/containers/parts.py": frozenset({"adapters"}),

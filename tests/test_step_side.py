@@ -17,7 +17,13 @@ PACKAGE = "metaflow_extensions.netflix_ext"
 SRC = Path(__file__).parents[1] / "src"
 ROOT = SRC.joinpath(*PACKAGE.split("."))
 # Loaded by a task that launches another flow, whose environment is chosen when it starts, or that is opened again.
-LAZY = ("host/delegate.py", "host/flow_api.py", "engine/lookup.py", "host/tasks.py", "host/debug/replay/execute.py")
+LAZY = (
+    "host/delegate.py",
+    "host/commands/flow_api.py",
+    "engine/lookup.py",
+    "host/tasks.py",
+    "host/debug/replay/execute.py",
+)
 HEAVY = ("packaging", "rich", "rattler", "uv", "platformdirs", "asyncio")
 
 # Runs in a fresh interpreter: what does importing these load, with everything third-party refused but *allowed*?

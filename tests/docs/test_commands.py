@@ -10,8 +10,8 @@ import pytest
 
 from metaflow_extensions.netflix_ext.cmd.debug.cli import debug
 from metaflow_extensions.netflix_ext.cmd.environment.cli import environment
-from metaflow_extensions.netflix_ext.host import view
-from metaflow_extensions.netflix_ext.host.inventory import Facts, Known
+from metaflow_extensions.netflix_ext.host.commands import view
+from metaflow_extensions.netflix_ext.host.commands.inventory import Facts, Known
 from tests.fakes import resolved
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"

@@ -10,7 +10,8 @@ import pytest
 from metaflow_extensions.netflix_ext.engine.condarc import KEYS
 from metaflow_extensions.netflix_ext.engine.index_settings import IndexSettings
 from metaflow_extensions.netflix_ext.engine.platform import ARCHES, virtual_packages
-from metaflow_extensions.netflix_ext.host import compat, effective
+from metaflow_extensions.netflix_ext.host import compat
+from metaflow_extensions.netflix_ext.host.commands import effective
 from metaflow_extensions.netflix_ext.host.settings import CHOICES, NAMES, SYSROOTS, read
 
 PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "configuration.md").read_text("utf-8")

@@ -11,7 +11,7 @@ from typing import Any
 from metaflow._vendor import click
 
 from ..host import compat
-from ..host.flags import JSON, QUIET, together
+from ..host.commands.flags import JSON, QUIET, together
 
 
 class Announced(click.Group):

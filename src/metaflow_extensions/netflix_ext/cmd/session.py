@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from metaflow._vendor import click
 
 from ..engine.errors import InputError
-from ..host import compat, view
-from ..host.flags import JSON, LOCAL_ONLY, QUIET, Option, together
+from ..host import compat
+from ..host.commands import view
+from ..host.commands.flags import JSON, LOCAL_ONLY, QUIET, Option, together
 from ..host.settings import ROOT_NAMES
 from ..host.workbench import Workbench
 

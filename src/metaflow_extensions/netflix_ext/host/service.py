@@ -105,7 +105,7 @@ class Service:
         self, what: str, question: Mapping[str, Any], options: Mapping[str, Any], echo: progress.Echo
     ) -> dict[str, str]:
         """Return what a flow-level command prints: see `flow_commands.answer`."""
-        from . import flow_commands
+        from .commands import flow_commands
 
         return flow_commands.answer(what, question, options, echo)
 

@@ -8,7 +8,7 @@ from metaflow._vendor import click
 
 from ...engine.alias import Alias, step_name
 from ...engine.platform import check_arch
-from ...host import naming
+from ...host.commands import naming
 from ..session import Answer, Session, pathspec_option, shared_options
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from metaflow._vendor import click
 
-from ...host import effective
+from ...host.commands import effective
 from ..session import Answer, Session, shared_options
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ from metaflow._vendor import click
 
 from ...engine.alias import step_name
 from ...engine.create import check_machine
-from ...host import opening, unpacking
-from ...host.flags import flag
-from ...host.opening import Opened
+from ...host.commands import opening, unpacking
+from ...host.commands.flags import flag
+from ...host.commands.opening import Opened
 from ...host.workbench import check_whole
 from ..session import Answer, Session, pathspec_option, shared_options
 

@@ -8,8 +8,8 @@ from metaflow._vendor import click
 
 from ...engine.alias import step_name
 from ...engine.platform import check_arch
-from ...host import naming, view
-from ...host.inventory import Inventory
+from ...host.commands import naming, view
+from ...host.commands.inventory import Inventory
 from ..session import Answer, Session, pathspec_option, shared_options
 
 

@@ -7,8 +7,8 @@ from typing import Any
 from metaflow._vendor import click
 
 from ...engine.platform import check_arch
-from ...host import view
-from ...host.inventory import Inventory
+from ...host.commands import view
+from ...host.commands.inventory import Inventory
 from ..session import Answer, Session, shared_options
 
 

@@ -8,11 +8,12 @@ from metaflow._vendor import click
 
 from ...engine.alias import Alias, step_name
 from ...engine.obtain import Obtained
-from ...host import compat, view
-from ...host.describing import ENVIRONMENT, PYPROJECT, REQUIREMENTS, Description, wanted
-from ...host.flags import flag
-from ...host.inventory import Inventory
-from ...host.naming import settle
+from ...host import compat
+from ...host.commands import view
+from ...host.commands.describing import ENVIRONMENT, PYPROJECT, REQUIREMENTS, Description, wanted
+from ...host.commands.flags import flag
+from ...host.commands.inventory import Inventory
+from ...host.commands.naming import settle
 from ..session import Answer, Session, shared_options
 
 if TYPE_CHECKING:

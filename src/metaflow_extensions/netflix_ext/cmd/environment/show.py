@@ -10,8 +10,8 @@ from metaflow._vendor import click
 from ...engine.alias import names_step, step_name
 from ...engine.errors import ExtensionError
 from ...engine.platform import check_arch
-from ...host import view
-from ...host.inventory import Facts, Inventory
+from ...host.commands import view
+from ...host.commands.inventory import Facts, Inventory
 from ..session import Answer, Session, pathspec_option, shared_options
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import Any
 from ...engine.alias import step_name
 from ...engine.package import CondaPackage
 from ...engine.resolved import ResolvedEnvironment
-from .. import unpacking
+from ..commands import unpacking
 from ..flow import PACKAGE_FILE
 from ..workbench import Workbench
 from .past import Past

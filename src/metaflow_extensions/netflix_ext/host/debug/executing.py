@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ...engine.errors import ToolError
-from .. import opening
+from ..commands import opening
 from ..workbench import Workbench
 from . import sheets
 from .reopening import Reopened

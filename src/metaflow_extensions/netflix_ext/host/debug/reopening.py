@@ -19,7 +19,7 @@ from ...engine.errors import ExtensionError, InputError, ResolveError
 from ...engine.ports import Prefix
 from ...engine.resolved import ResolvedEnvironment
 from ...engine.secret import has_credentials
-from .. import opening, unpacking
+from ..commands import opening, unpacking
 from ..workbench import Workbench, check_whole
 from . import flow_code, sheets
 from .flow_code import FlowCode

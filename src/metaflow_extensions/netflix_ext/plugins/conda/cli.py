@@ -7,7 +7,7 @@ from typing import Any
 from metaflow._vendor import click
 
 from ...host import compat, flow
-from ...host.flags import JSON, LOCAL_ONLY, QUIET, flag, together
+from ...host.commands.flags import JSON, LOCAL_ONLY, QUIET, flag, together
 
 
 @click.group()

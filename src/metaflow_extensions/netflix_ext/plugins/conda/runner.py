@@ -44,9 +44,9 @@ class EnvironmentCommands:
         Returns
         -------
         Dict[str, Dict[str, StepEnvironment]]
-            By step and by platform: `host.flow_api.StepEnvironment`.
+            By step and by platform: `host.commands.flow_api.StepEnvironment`.
         """
-        from ...host import flow_api
+        from ...host.commands import flow_api
 
         words = flow_api.options(arch=arch, alias=alias, force=force, dry_run=dry_run)
         return flow_api.call(self._runner, ["resolve", *words, *steps], timeout=timeout)
@@ -69,9 +69,9 @@ class EnvironmentCommands:
         Returns
         -------
         Dict[str, Dict[str, StepEnvironment]]
-            By step and by platform: `host.flow_api.StepEnvironment`.
+            By step and by platform: `host.commands.flow_api.StepEnvironment`.
         """
-        from ...host import flow_api
+        from ...host.commands import flow_api
 
         words = flow_api.options(arch=arch, local_only=local_only)
         return flow_api.call(self._runner, ["show", *words, *steps], timeout=timeout)

@@ -14,8 +14,8 @@ from rich.console import Console
 
 from metaflow_extensions.netflix_ext.engine.alias import Alias
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
-from metaflow_extensions.netflix_ext.host import view
-from metaflow_extensions.netflix_ext.host.inventory import Facts, Known
+from metaflow_extensions.netflix_ext.host.commands import view
+from metaflow_extensions.netflix_ext.host.commands.inventory import Facts, Known
 from tests.fakes import conda_package, resolved, wheel
 
 MANY = replace(

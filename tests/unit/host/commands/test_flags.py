@@ -9,7 +9,7 @@ from metaflow._vendor import click
 from metaflow._vendor.click.testing import CliRunner
 
 from metaflow_extensions.netflix_ext.cmd.environment import create, resolve
-from metaflow_extensions.netflix_ext.host.flags import flag
+from metaflow_extensions.netflix_ext.host.commands.flags import flag
 from metaflow_extensions.netflix_ext.plugins.conda import cli
 
 

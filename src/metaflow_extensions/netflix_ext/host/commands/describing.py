@@ -7,19 +7,19 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ..engine.alias import names_step
-from ..engine.ask import Ask, combine
-from ..engine.asked_file import AskedFile, FileContext
-from ..engine.errors import InputError
-from ..engine.extend import clone, extend
-from ..engine.platform import ARCHES, check_arch
-from ..engine.request import Request, Surroundings, request_for
-from ..engine.requirement import python_constraint
-from ..engine.resolved import ResolvedEnvironment
-from .settings import channel_name
-from .steps import check_kind, surroundings, with_indexes
-from .wiring import pypi_names
-from .workbench import Workbench, at
+from ...engine.alias import names_step
+from ...engine.ask import Ask, combine
+from ...engine.asked_file import AskedFile, FileContext
+from ...engine.errors import InputError
+from ...engine.extend import clone, extend
+from ...engine.platform import ARCHES, check_arch
+from ...engine.request import Request, Surroundings, request_for
+from ...engine.requirement import python_constraint
+from ...engine.resolved import ResolvedEnvironment
+from ..settings import channel_name
+from ..steps import check_kind, surroundings, with_indexes
+from ..wiring import pypi_names
+from ..workbench import Workbench, at
 
 REQUIREMENTS, ENVIRONMENT, PYPROJECT = "requirements.txt", "environment.yml", "pyproject.toml"
 
@@ -113,15 +113,15 @@ def _read(described: Description, arch: str) -> AskedFile:
         return AskedFile()
     context = FileContext(read=lambda name: Path(name).read_bytes(), folder=os.getcwd(), variables=os.environ)
     if described.kind == REQUIREMENTS:
-        from ..engine.requirements_txt import load_requirements
+        from ...engine.requirements_txt import load_requirements
 
         return load_requirements(described.file, context)
     if described.kind == ENVIRONMENT:
-        from ..engine.environment_yml import load_environment
+        from ...engine.environment_yml import load_environment
 
         return load_environment(described.file, arch=arch, context=context)
-    from ..engine.pyproject_toml import Wanted as Parts
-    from ..engine.pyproject_toml import load_pyproject
+    from ...engine.pyproject_toml import Wanted as Parts
+    from ...engine.pyproject_toml import load_pyproject
 
     return load_pyproject(
         described.file, wanted=Parts(extras=described.extras, groups=described.groups), context=context

@@ -10,16 +10,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from ..engine.alias import Alias
-from ..engine.catalog import Catalog, read
-from ..engine.create import marked
-from ..engine.errors import StoreError
-from ..engine.identity import EnvID
-from ..engine.layout import environment_key
-from ..engine.outline import Outline
-from ..engine.ports import Store
-from ..engine.resolved import ResolvedEnvironment
-from .workbench import Workbench
+from ...engine.alias import Alias
+from ...engine.catalog import Catalog, read
+from ...engine.create import marked
+from ...engine.errors import StoreError
+from ...engine.identity import EnvID
+from ...engine.layout import environment_key
+from ...engine.outline import Outline
+from ...engine.ports import Store
+from ...engine.resolved import ResolvedEnvironment
+from ..workbench import Workbench
 
 LOCAL, SHARED = "local", "shared"
 _OWN_NAME = re.compile(r"metaflow_[0-9a-f]{40}_[0-9a-f]{40}")

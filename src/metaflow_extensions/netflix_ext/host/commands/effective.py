@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Any
 
-from ..engine.condarc import KEYS, Found
-from ..engine.index_settings import IndexSettings
-from ..engine.platform import VirtualPackage
-from ..engine.request import DEFAULT_INDEX
-from ..engine.secret import redact
-from . import compat
-from .settings import CHOICES, NAMES, SYSROOTS, Settings, others
+from ...engine.condarc import KEYS, Found
+from ...engine.index_settings import IndexSettings
+from ...engine.platform import VirtualPackage
+from ...engine.request import DEFAULT_INDEX
+from ...engine.secret import redact
+from .. import compat
+from ..settings import CHOICES, NAMES, SYSROOTS, Settings, others
 
 # What conda's files and variables have to say of our own settings.
 _SHARED = {"CONDA_CHANNELS": "channels", "CONDA_CHANNEL_ALIAS": "channel_alias", "CONDA_ENVS_ROOT": "envs_dirs"}

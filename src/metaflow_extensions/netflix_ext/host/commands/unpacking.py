@@ -18,10 +18,10 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ..engine.alias import Pathspec, names_step
-from ..engine.errors import CreateError, InputError, PackageError
-from . import compat, tasks
-from .workbench import Workbench
+from ...engine.alias import Pathspec, names_step
+from ...engine.errors import CreateError, InputError, PackageError
+from .. import compat, tasks
+from ..workbench import Workbench
 
 PYTHON = "__conda_python"
 PACKAGED = ".mf_code"
@@ -139,7 +139,7 @@ def _metaflow(version: str, stage: Path, bench: Workbench) -> str:
     running = _version(str(metaflow.__version__))
     if version in ("", running):
         shutil.copytree(Path(metaflow.__file__).parent, stage / "metaflow", ignore=_IGNORED)
-        own = Path(__file__).parents[1]
+        own = Path(__file__).parents[2]
         shutil.copytree(own, stage / "metaflow_extensions" / own.name, ignore=_IGNORED)
         return f"Metaflow {running}, as it is installed here"
     bench.wiring.put_package("metaflow", version, stage)

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.engine.index_settings import IndexSettings
-from metaflow_extensions.netflix_ext.host import compat, effective
+from metaflow_extensions.netflix_ext.host import compat
+from metaflow_extensions.netflix_ext.host.commands import effective
 from metaflow_extensions.netflix_ext.host.settings import others, read
 
 RC = "channels: [theirs]\npkgs_dirs: [/of/a/file]\n"

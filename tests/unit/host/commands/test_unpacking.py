@@ -15,7 +15,7 @@ from metaflow.plugins.datastores.local_storage import LocalStorage
 
 from metaflow_extensions.netflix_ext.engine.errors import ExtensionError, InputError, PackageError
 from metaflow_extensions.netflix_ext.host import compat
-from metaflow_extensions.netflix_ext.host.unpacking import check_folder, unpacked
+from metaflow_extensions.netflix_ext.host.commands.unpacking import check_folder, unpacked
 from metaflow_extensions.netflix_ext.host.workbench import Workbench
 
 

@@ -9,9 +9,9 @@ import tempfile
 from dataclasses import dataclass
 from typing import Any
 
-from ..adapters import process
-from ..engine.errors import ToolError
-from ..engine.secret import redact
+from ...adapters import process
+from ...engine.errors import ToolError
+from ...engine.secret import redact
 
 
 @dataclass(frozen=True)

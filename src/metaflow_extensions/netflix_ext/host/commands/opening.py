@@ -6,18 +6,18 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..engine.ask import Ask
-from ..engine.errors import InputError, ResolveError
-from ..engine.extend import extend
-from ..engine.ports import Prefix
-from ..engine.requirement import CondaRequirement, PypiRequirement
-from ..engine.resolved import ResolvedEnvironment
-from ..engine.spec import CONDA_ONLY, EnvSpec
-from . import home
-from .steps import surroundings, with_indexes
+from ...engine.ask import Ask
+from ...engine.errors import InputError, ResolveError
+from ...engine.extend import extend
+from ...engine.ports import Prefix
+from ...engine.requirement import CondaRequirement, PypiRequirement
+from ...engine.resolved import ResolvedEnvironment
+from ...engine.spec import CONDA_ONLY, EnvSpec
+from .. import home
+from ..steps import surroundings, with_indexes
+from ..wiring import pypi_names
+from ..workbench import Workbench
 from .unpacking import PACKAGED, PYTHON
-from .wiring import pypi_names
-from .workbench import Workbench
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
 _KERNEL = "ipykernel"

@@ -13,7 +13,7 @@ from metaflow_extensions.netflix_ext.engine.errors import StoreError
 from metaflow_extensions.netflix_ext.engine.events import Reporter
 from metaflow_extensions.netflix_ext.engine.layout import environment_key
 from metaflow_extensions.netflix_ext.engine.resolved import ResolvedEnvironment
-from metaflow_extensions.netflix_ext.host.inventory import Inventory, Known
+from metaflow_extensions.netflix_ext.host.commands.inventory import Inventory, Known
 from metaflow_extensions.netflix_ext.host.workbench import Workbench
 from tests.fakes import conda_package, creator, resolved
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timezone
 from typing import IO, TYPE_CHECKING, Any
 
-from ..engine.legacy_spec import UNTRANSLATED
-from ..engine.package import AnyPackage, CondaPackage, Interpreter, PypiPackage
+from ...engine.legacy_spec import UNTRANSLATED
+from ...engine.package import AnyPackage, CondaPackage, Interpreter, PypiPackage
 from .inventory import Entry, Facts
 
 if TYPE_CHECKING:

@@ -6,15 +6,15 @@ import contextlib
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 
-from ..engine.alias import Alias, names_step, shown_name
-from ..engine.catalog import Catalog, Pointer, final
-from ..engine.errors import AliasError, UnknownError
-from ..engine.obtain import Obtained
-from ..engine.request import Request
-from ..engine.resolved import ResolvedEnvironment
+from ...engine.alias import Alias, names_step, shown_name
+from ...engine.catalog import Catalog, Pointer, final
+from ...engine.errors import AliasError, UnknownError
+from ...engine.obtain import Obtained
+from ...engine.request import Request
+from ...engine.resolved import ResolvedEnvironment
+from ..settings import user
+from ..workbench import Workbench
 from .describing import Wanted
-from .settings import user
-from .workbench import Workbench
 
 
 def settle(

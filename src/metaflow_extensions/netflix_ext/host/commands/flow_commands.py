@@ -7,16 +7,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from ..engine import obtain as obtaining
-from ..engine.alias import Alias, shown_name
-from ..engine.errors import AliasError, ExtensionError
-from ..engine.identity import EnvID
-from ..engine.platform import check_arch
-from ..engine.resolved import ResolvedEnvironment
-from . import naming, progress, steps, view
+from ...engine import obtain as obtaining
+from ...engine.alias import Alias, shown_name
+from ...engine.errors import AliasError, ExtensionError
+from ...engine.identity import EnvID
+from ...engine.platform import check_arch
+from ...engine.resolved import ResolvedEnvironment
+from .. import progress, steps
+from ..workbench import Workbench
+from . import naming, view
 from .describing import Wanted
 from .inventory import SHARED, Facts, Inventory
-from .workbench import Workbench
 
 _WORDS = {
     "fetched": "fetched at execution of {}",
