@@ -25,18 +25,18 @@ def read(environ: Mapping[str, str]) -> dict[str, Known]:
     Raises SettingError with file and line where one cannot be read.
     """
     found = []
-    for path in rc_files(environ):
+    for path in _rc_files(environ):
         text = _text(path)
         if text is not None:
             found.append(parse_yaml(text, str(path), environ))
-    for path in toml_files(environ):
+    for path in _toml_files(environ):
         text = _text(path)
         if text is not None:
             found.append(parse_toml(text, str(path), environ))
     return {**merge(found), **from_environment(environ)}
 
 
-def rc_files(environ: Mapping[str, str]) -> list[Path]:
+def _rc_files(environ: Mapping[str, str]) -> list[Path]:
     """Return where conda's and mamba's files may lie, the one that goes over all others first."""
     home = Path(environ.get("HOME") or Path.home())
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")
@@ -63,7 +63,7 @@ def _in(folder: Path, home: Path) -> Iterator[Path]:
         yield from sorted((folder / "condarc.d").glob("*.y*ml"), reverse=True)
 
 
-def toml_files(environ: Mapping[str, str]) -> list[Path]:
+def _toml_files(environ: Mapping[str, str]) -> list[Path]:
     """Return where the files of rattler and pixi may lie, in the same order."""
     home = Path(environ.get("HOME") or Path.home())
     config = Path(environ.get("XDG_CONFIG_HOME") or home / ".config")

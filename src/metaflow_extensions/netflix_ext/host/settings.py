@@ -24,7 +24,7 @@ from ..engine.request import DEFAULT_INDEX
 from ..engine.secret import has_credentials, is_url, strip_credentials
 from ..engine.spec import UV, UV_MANAGED
 from ..engine.torch import check_backend
-from . import outside, secrets
+from . import auth_info, outside
 
 NAMES = (
     "CONDA_CHANNELS",
@@ -139,7 +139,7 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], known: Found | N
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
     settings = outside.channel_settings(known, alias)
     told = (*channels, index or "", alias or "", *outside.urls(settings))
-    by_host = secrets.of_hosts(_text("CONDA_SRCS_AUTH_INFO", values))
+    by_host = auth_info.of_hosts(_text("CONDA_SRCS_AUTH_INFO", values))
     urls = [url.rstrip("/") for url in told if has_credentials(url)]
     return Settings(
         channels=tuple(channel_name(channel) for channel in channels),

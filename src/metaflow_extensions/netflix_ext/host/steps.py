@@ -102,7 +102,7 @@ def _decided(step: Step, ask: Ask, around: Surroundings, bench: Workbench, *, gp
     if not ask.name and not ask.pathspec:
         around = with_indexes(around, bench) if ask.pypi else around
         return replace(step, request=request_for(ask, around, arch=step.arch, gpu=gpu))
-    text = fill(_text(ask), launch_variables(step.name))
+    text = fill(_text(ask), _launch_variables(step.name))
     base = find(text, step.arch, bench)
     request = extend(base, ask, with_indexes(around, bench), pypi_names(), gpu=gpu)
     return replace(step, base=base, named=text, request=request)
@@ -120,7 +120,7 @@ def find(text: str, arch: str, bench: Workbench) -> ResolvedEnvironment:
     return found
 
 
-def launch_variables(step: str) -> dict[str, str]:
+def _launch_variables(step: str) -> dict[str, str]:
     """Return what may stand in the names of a step before its tasks start: the process's variables, the step's name.
 
     Those that tell of a run or a task are not this one's: a task that launches this flow has them.

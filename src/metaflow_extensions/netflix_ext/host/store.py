@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
-TITLES = {"s3": "S3", "azure": "Azure Blob Storage", "gs": "Google Storage", "local": "the local datastore"}
+_TITLES = {"s3": "S3", "azure": "Azure Blob Storage", "gs": "Google Storage", "local": "the local datastore"}
 _ROOTS = {"s3": "METAFLOW_CONDA_S3ROOT", "azure": "METAFLOW_CONDA_AZUREROOT", "gs": "METAFLOW_CONDA_GSROOT"}
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
@@ -161,7 +161,7 @@ class MetaflowStore:
 
     def _told(self, what: str, key: str, fault: Fault) -> StoreError:
         place = self.where(key).rstrip("/")
-        title = TITLES.get(self.datastore, self.datastore)
+        title = _TITLES.get(self.datastore, self.datastore)
         message = f"'{place}' in {title} cannot be {what}: {fault.kind}"
         return StoreError(f"{message} ({fault.words})" if fault.words else message, self._hint(fault.kind))
 

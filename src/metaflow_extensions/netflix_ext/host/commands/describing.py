@@ -32,14 +32,14 @@ class Description:
     `engine.lookup.Lookup` reads names; ``needs`` are Metaflow's own packages.
     """
 
-    file: str = ""
-    kind: str = ""
-    extras: tuple[str, ...] = ()
-    groups: tuple[str, ...] = ()
-    python: str = ""
-    using: str = ""
-    cloned: str = ""
-    arches: tuple[str, ...] = ()
+    file: str
+    kind: str
+    extras: tuple[str, ...]
+    groups: tuple[str, ...]
+    python: str
+    using: str
+    cloned: str
+    arches: tuple[str, ...]
     needs: Mapping[str, str]
 
     @property

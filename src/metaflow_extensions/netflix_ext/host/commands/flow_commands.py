@@ -28,7 +28,7 @@ _WORDS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class _Shown:
     """One step on one platform: how it stands with its environment, as far as there is one."""
 
     step: str
@@ -84,7 +84,7 @@ def answer(what: str, question: Mapping[str, Any], options: Mapping[str, Any], e
 
 def _resolved(
     question: Mapping[str, Any], options: Mapping[str, Any], bench: Workbench, arches: Sequence[str | None]
-) -> list[Shown]:
+) -> list[_Shown]:
     aliases = tuple(Alias.parse(text) for text in options["alias"])
     found = [step for arch in arches for step in steps.read(question, bench, arch=arch).values()]
     having = [step for step in found if step.request is not None or step.base is not None]
@@ -138,7 +138,7 @@ def _check_one(aliases: Sequence[Alias], having: Sequence[steps.Step]) -> None:
         )
 
 
-def _looked_at(question: Mapping[str, Any], bench: Workbench, arches: Sequence[str | None]) -> list[Shown]:
+def _looked_at(question: Mapping[str, Any], bench: Workbench, arches: Sequence[str | None]) -> list[_Shown]:
     """Return how each step stands; nothing is resolved, and what is wrong is told step by step."""
     inventory, shown = Inventory(bench), []
     for arch in arches:
@@ -146,7 +146,7 @@ def _looked_at(question: Mapping[str, Any], bench: Workbench, arches: Sequence[s
             try:
                 step = steps.read({**question, "steps": {name: facts}}, bench, arch=arch)[name]
             except ExtensionError as error:
-                shown.append(Shown(step=name, arch=arch or bench.wiring.machine.arch(), error=error))
+                shown.append(_Shown(step=name, arch=arch or bench.wiring.machine.arch(), error=error))
                 continue
             known = step.base
             if step.request is not None:
@@ -157,11 +157,11 @@ def _looked_at(question: Mapping[str, Any], bench: Workbench, arches: Sequence[s
 
 def _shown(
     step: steps.Step, environment: ResolvedEnvironment | None, inventory: Inventory, *, new: bool = False
-) -> Shown:
+) -> _Shown:
     if step.disabled:
-        return Shown(step=step.name, arch=step.arch, states=("disabled",))
+        return _Shown(step=step.name, arch=step.arch, states=("disabled",))
     if step.fetched:
-        return Shown(step=step.name, arch=step.arch, states=("fetched",), fetched=step.fetched)
+        return _Shown(step=step.name, arch=step.arch, states=("fetched",), fetched=step.fetched)
     facts = inventory.facts(environment) if environment is not None else None
     # An extension that turned out to add nothing is the environment itself.
     extends = step.base is not None and (environment is None or environment.env_id != step.base.env_id)
@@ -171,10 +171,10 @@ def _shown(
         states.append("cached")
     if facts is not None and facts.known.prefixes:
         states.append("created")
-    return Shown(step=step.name, arch=step.arch, states=tuple(states), named=step.named, facts=facts, new=new)
+    return _Shown(step=step.name, arch=step.arch, states=tuple(states), named=step.named, facts=facts, new=new)
 
 
-def _resolved_lines(shown: Sequence[Shown]) -> list[str]:
+def _resolved_lines(shown: Sequence[_Shown]) -> list[str]:
     """Return for each environment a line with its steps, and its own line."""
     found: dict[EnvID, tuple[list[str], Facts]] = {}
     for item in shown:
@@ -183,7 +183,7 @@ def _resolved_lines(shown: Sequence[Shown]) -> list[str]:
     return [line for names, facts in found.values() for line in (",".join(names), view.line(facts))]
 
 
-def _shown_lines(shown: Sequence[Shown]) -> list[str]:
+def _shown_lines(shown: Sequence[_Shown]) -> list[str]:
     """Return for each step three lines: its name, how it stands, its environment's line or an empty one."""
     found = []
     for item in shown:
@@ -193,7 +193,7 @@ def _shown_lines(shown: Sequence[Shown]) -> list[str]:
     return found
 
 
-def _readable(shown: Sequence[Shown]) -> str:
+def _readable(shown: Sequence[_Shown]) -> str:
     text = io.StringIO()
     console = view.console(text)
     told: set[EnvID] = set()

@@ -46,14 +46,14 @@ def settle(
         elif part.environment is not None:
             found.append(Obtained(environment=part.environment, new=False))
     environments = [item.environment for item in found]
-    check(aliases, environments, bench)
+    _check(aliases, environments, bench)
     if not dry_run:
         bench.keep(obtained, default=default, also=environments)
-        publish(aliases, environments, bench)
+        _publish(aliases, environments, bench)
     return found
 
 
-def check(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
+def _check(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
     """Raise AliasError where a final alias means another environment already."""
     every = list(environments)
     for alias in aliases:
@@ -63,7 +63,7 @@ def check(aliases: Iterable[Alias], environments: Iterable[ResolvedEnvironment],
                 raise final(alias, there)
 
 
-def publish(aliases: Sequence[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
+def _publish(aliases: Sequence[Alias], environments: Iterable[ResolvedEnvironment], bench: Workbench) -> None:
     """Let each alias mean *environments*, one a platform, which the stores are made to have before.
 
     Raises AliasError where somebody else was faster to give a final alias.
@@ -91,8 +91,8 @@ def rename(name: str, alias: Alias, bench: Workbench, *, arches: Sequence[str] =
         raise UnknownError(
             f"'{shown_name(name)}' ran on {other}, and {', '.join(arches)} is asked for", f"write --arch {other}"
         )
-    check([alias], found, bench)
-    publish([alias], found, bench)
+    _check([alias], found, bench)
+    _publish([alias], found, bench)
     return found
 
 

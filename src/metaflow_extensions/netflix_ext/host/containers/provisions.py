@@ -39,7 +39,7 @@ def prepare(environments: Sequence[ResolvedEnvironment], arches: Sequence[str], 
             found: dict[str, Any] = {
                 "tools": {arch: wiring.tools(store, arch, bench.report) for arch in arches},
                 "installer": {arch: _installer(name, arch, store) for arch in arches if settings.installer},
-                "formats": preferred(environments, bench),
+                "formats": _preferred(environments, bench),
                 "bytecode": {item.env_id.full_id: dict(compiling.byte_code(item, bench)) for item in environments},
             }
     except OSError as error:
@@ -47,7 +47,7 @@ def prepare(environments: Sequence[ResolvedEnvironment], arches: Sequence[str], 
     return {word: value for word, value in found.items() if value}
 
 
-def preferred(environments: Sequence[ResolvedEnvironment], bench: Workbench) -> formats.Forms:
+def _preferred(environments: Sequence[ResolvedEnvironment], bench: Workbench) -> formats.Forms:
     """Return packages of *environments* in the format that is preferred, which the store has from now on."""
     formatter = bench.wiring.formatter
     return formats.forms(environments, formatter, bench.report) if formatter is not None else {}

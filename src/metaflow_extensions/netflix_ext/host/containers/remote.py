@@ -12,7 +12,7 @@ FOLDER = ".mf_conda"
 ACTIVATE = "activate"
 # What creates environments; other tools are for flows that are launched there: see `nested`.
 CREATION_TOOLS = ("py-rattler", "uv", "packaging", "platformdirs")
-VARIABLE = "_METAFLOW_CONDA_REMOTE"
+_VARIABLE = "_METAFLOW_CONDA_REMOTE"
 PYTHON = "$CONDA_PREFIX/bin/python"
 _PROGRAM = "metaflow_extensions.netflix_ext.plugins.conda.bootstrap"
 
@@ -24,12 +24,12 @@ def is_remote(asked: Mapping[str, Any] | None) -> bool:
 
 def told(asked: Mapping[str, Any] | None) -> dict[str, str]:
     """Return the variables that tell *asked* to the process which Metaflow starts to submit a task."""
-    return {VARIABLE: json.dumps(asked, sort_keys=True) if asked is not None and is_remote(asked) else ""}
+    return {_VARIABLE: json.dumps(asked, sort_keys=True) if asked is not None and is_remote(asked) else ""}
 
 
 def heard() -> Any:
     """Return what `told` tells this process; None where it submits no task."""
-    text = os.environ.get(VARIABLE)
+    text = os.environ.get(_VARIABLE)
     return json.loads(text) if text else None
 
 

@@ -31,8 +31,6 @@ _NOT_CODE = (
     PACKAGE_FILE,
 )
 
-Pair = tuple[str, str]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Part:
@@ -41,7 +39,7 @@ class Part:
     same: int
     first: dict[str, str]
     second: dict[str, str]
-    changed: dict[str, Pair]
+    changed: dict[str, tuple[str, str]]
 
     @property
     def differs(self) -> bool:

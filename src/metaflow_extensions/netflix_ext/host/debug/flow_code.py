@@ -52,7 +52,7 @@ def launched(past: Past, where: Path) -> FlowCode:
         )
     flow_file = tried[0]
     file = recorded if recorded.is_file() else flow_file
-    there = cells.methods(read(flow_file))
+    there = cells.methods(_read(flow_file))
     changed = _changed(past, flow_file, there)
     found = _found(past, flow_file, file)
     if found.body is None:
@@ -66,7 +66,7 @@ def launched(past: Past, where: Path) -> FlowCode:
     return FlowCode(flow_file=flow_file, file=file, body=found.body, warnings=(note, *changed))
 
 
-def read(file: Path) -> str:
+def _read(file: Path) -> str:
     """Return the text of a Python file, in the encoding that it names; raise InputError where it cannot be read."""
     try:
         with tokenize.open(file) as opened:
@@ -103,7 +103,7 @@ def _changed(past: Past, file: Path, there: dict[str, list[int]]) -> list[str]:
 def _found(past: Past, flow_file: Path, file: Path) -> FlowCode:
     flow, _, step, _ = past.parts
     try:
-        body = cells.body(read(file), step, line=past.node.get("line"), flow=flow)
+        body = cells.body(_read(file), step, line=past.node.get("line"), flow=flow)
     except InputError as error:  # of a newer Python than ours
         return FlowCode(flow_file=flow_file, file=file, body=None, warnings=(f"'{file}': {error.message}",))
     return FlowCode(flow_file=flow_file, file=file, body=body)
