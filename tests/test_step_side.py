@@ -140,7 +140,9 @@ def test_it_is_python_3_7(tmp_path: Path) -> None:
         pytest.skip("no Python 3.7 or 3.8 is at hand")
     copy = tmp_path / "copy"
     shutil.copytree(SRC, copy, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
-    free = [module for module in step_side() if module.startswith(("engine/", "adapters/")) or module == "host/gate.py"]
+    free = [
+        module for module in step_side() if module.startswith(("engine/", "adapters/")) or module == "host/launcher.py"
+    ]
     paths = [str(copy.joinpath(*PACKAGE.split("."), module)) for module in step_side()]
     question = json.dumps([paths, [_name(module) for module in free]])
 

@@ -8,7 +8,7 @@ from typing import Any, Sequence
 
 from ..adapters import process
 from ..engine import errors
-from .gate import LAUNCHER_VARIABLE
+from . import launcher
 
 _DROPPED = (
     "PYTHONPATH",
@@ -23,8 +23,8 @@ _DROPPED = (
 class Delegate:
     """Looks like `service.Service`; each call is one process of the launcher's interpreter."""
 
-    def __init__(self, launcher: dict[str, Any]) -> None:
-        self._launcher = launcher
+    def __init__(self, interpreter: dict[str, Any]) -> None:
+        self._launcher = interpreter
         self._datastore = "local"
         self._prefixes: dict[str, dict[str, Any]] = {}
 
@@ -93,5 +93,5 @@ class Delegate:
             environment["METAFLOW_EXTRACTED_ROOT"] = self._launcher["root"]
         if any(folders):
             environment["PYTHONPATH"] = os.pathsep.join(filter(None, folders))
-        environment.pop(LAUNCHER_VARIABLE, None)
+        environment.pop(launcher.VARIABLE, None)
         return environment

@@ -7,7 +7,7 @@ import sys
 from typing import Any
 
 from ..engine.secret import strip_credentials
-from . import compat, gate
+from . import compat, launcher
 
 PACKAGE_FILE = "conda_v2.cnd"
 ENV_VARIABLE = "_METAFLOW_CONDA_ENV"
@@ -27,7 +27,7 @@ def question(flow: Any, datastore: str, *, force: bool) -> dict[str, Any]:
         "datastore": datastore,
         "force": force,
         "folder": os.path.dirname(os.path.abspath(sys.argv[0])),
-        "python": gate.PYTHON,
+        "python": launcher.PYTHON,
         "needs": compat.needs(datastore),
         "flow": [
             [[deco.name, _plain(deco.attributes)] for deco in level if _base_word(deco.name)]

@@ -19,7 +19,7 @@ from typing import Any, Callable, Mapping
 
 from ..engine.errors import CreateError
 from ..engine.identity import digest
-from . import compat, gate
+from . import compat, launcher
 
 _CODE = ".mf_code"
 _CONFIG = "CONFIG"
@@ -48,7 +48,7 @@ def activation(prefix: Mapping[str, Any]) -> dict[str, str]:
             "PATH": os.pathsep.join(part for part in (bin_folder, os.environ.get("PATH", "")) if part),
             "PYTHONHOME": "",
             "PYTHONNOUSERSITE": "1",
-            gate.LAUNCHER_VARIABLE: json.dumps(gate.launcher(), sort_keys=True),
+            launcher.VARIABLE: json.dumps(launcher.interpreter(), sort_keys=True),
         }
     )
     if os.environ.get("LD_LIBRARY_PATH"):

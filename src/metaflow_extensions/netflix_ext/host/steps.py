@@ -14,7 +14,7 @@ from ..engine.extend import extend
 from ..engine.request import DEFAULT_INDEX, Request, Surroundings, request_for
 from ..engine.resolved import ResolvedEnvironment
 from ..engine.secret import is_public_index
-from . import gate
+from . import launcher
 from .settings import Settings, channel_name
 from .wiring import pypi_names
 from .workbench import Workbench, at
@@ -175,7 +175,7 @@ def _tell_deprecated(name: str, attributes: Mapping[str, Any], bench: Workbench)
             bench.echo(f"    {word} of @{name} is deprecated: use {instead}", bold=False)
 
 
-def surroundings(settings: Settings, *, python: str = gate.PYTHON, needs: Mapping[str, str]) -> Surroundings:
+def surroundings(settings: Settings, *, python: str = launcher.PYTHON, needs: Mapping[str, str]) -> Surroundings:
     """Return what holds for everything that is resolved here; *python* is the minor version where none is asked for."""
     return Surroundings(
         python=f"{python}.*",

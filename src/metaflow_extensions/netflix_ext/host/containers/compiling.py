@@ -15,7 +15,7 @@ from ...engine.catalog import Catalog
 from ...engine.errors import ExtensionError
 from ...engine.request import request_for
 from ...engine.resolved import ResolvedEnvironment
-from .. import gate
+from .. import launcher
 from ..steps import surroundings
 from ..workbench import Workbench
 
@@ -64,7 +64,9 @@ class _Interpreters:
 
     @staticmethod
     def _this(minor: str) -> Path | None:
-        return Path(sys.executable) if minor == gate.PYTHON and platform.python_implementation() == "CPython" else None
+        return (
+            Path(sys.executable) if minor == launcher.PYTHON and platform.python_implementation() == "CPython" else None
+        )
 
     def _prefix(self, minor: str) -> Path | None:
         prefixes, wiring = self._bench.wiring.prefixes, self._bench.wiring

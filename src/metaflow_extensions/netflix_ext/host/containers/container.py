@@ -29,7 +29,7 @@ from ...engine.alias import fill
 from ...engine.errors import PackageError, StoreError, unwritable
 from ...engine.identity import EnvID, parse_env_id
 from ...engine.resolved import ResolvedEnvironment
-from .. import choice, compat, gate, home
+from .. import choice, compat, home, launcher
 from ..flow import ENV_VARIABLE, PACKAGE_FILE
 from . import arrivals, nested
 from .arrivals import Arrivals
@@ -261,8 +261,8 @@ def activation(prefix: dict[str, Any], env_id: EnvID, tools: Mapping[str, Any]) 
     variables[ENV_VARIABLE] = json.dumps(list(env_id))
     root = os.environ.get("METAFLOW_EXTRACTED_ROOT", os.getcwd())
     variables["PYTHONPATH"] = os.path.join(root, ".mf_code")
-    launcher = {"python": sys.executable, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "root": root, "tools": tools}
-    variables[gate.LAUNCHER_VARIABLE] = json.dumps(launcher, sort_keys=True)
+    here = {"python": sys.executable, "PYTHONPATH": os.environ.get("PYTHONPATH", ""), "root": root, "tools": tools}
+    variables[launcher.VARIABLE] = json.dumps(here, sort_keys=True)
     lines = [f"export {name}={shlex.quote(value)}" for name, value in sorted(variables.items())]
     return "\n".join(lines) + "\nunset PYTHONHOME\n"
 

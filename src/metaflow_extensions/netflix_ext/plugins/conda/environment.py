@@ -7,7 +7,7 @@ from typing import Any
 from metaflow.metaflow_environment import MetaflowEnvironment
 from metaflow.packaging_sys import ContentType
 
-from ...host import client, compat, flow, gate
+from ...host import client, compat, flow, launcher
 from ...host.containers import remote
 
 
@@ -40,7 +40,7 @@ class CondaEnvironment(MetaflowEnvironment):
     def service(self) -> Any:
         """What resolves and creates: here, or in the launcher's interpreter where this one cannot."""
         if self._service is None:
-            self._service = gate.service()
+            self._service = launcher.service()
         return self._service
 
     def init_environment(self, echo: Any) -> None:

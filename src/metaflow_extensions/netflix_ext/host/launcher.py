@@ -12,17 +12,17 @@ import os
 import sys
 from typing import Any
 
-LAUNCHER_VARIABLE = "_METAFLOW_CONDA_LAUNCHER"
+VARIABLE = "_METAFLOW_CONDA_LAUNCHER"
 # The minor version of this interpreter: what runs here asks for it where it asks for no other.
 PYTHON = f"{sys.version_info[0]}.{sys.version_info[1]}"
 
 
-def launcher() -> dict[str, Any]:
+def interpreter() -> dict[str, Any]:
     """Return the interpreter that launched the (outermost) run, and the PYTHONPATH it was given.
 
     In a container that is the container's own; it has the ``root`` of the code package and ``tools`` too: see `nested`.
     """
-    text = os.environ.get(LAUNCHER_VARIABLE)
+    text = os.environ.get(VARIABLE)
     if text:
         found = json.loads(text)
         assert isinstance(found, dict)
@@ -32,10 +32,10 @@ def launcher() -> dict[str, Any]:
 
 def service() -> Any:
     """Return a `service.Service`, or what looks like one and asks the launcher's interpreter."""
-    if os.environ.get(LAUNCHER_VARIABLE):
+    if os.environ.get(VARIABLE):
         from .delegate import Delegate
 
-        return Delegate(launcher())
+        return Delegate(interpreter())
     from .service import Service
 
     return Service()
