@@ -13,8 +13,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 _AT_ONCE = 4
-_PATIENCE = 3.0
-_AGAIN = 0.5
+_PATIENCE_SECONDS = 3.0
+_AGAIN_SECONDS = 0.5
 
 
 class Background:
@@ -55,7 +55,7 @@ class Background:
         except Exception:
             raise
         except BaseException:
-            self._stop(time.monotonic() + _AGAIN)
+            self._stop(time.monotonic() + _AGAIN_SECONDS)
             raise
 
     def _leave(self) -> None:
@@ -66,7 +66,7 @@ class Background:
     def _stop(self, at_least_until: float) -> None:
         for future in self._futures:
             future.cancel()
-        limit = time.monotonic() + _PATIENCE
+        limit = time.monotonic() + _PATIENCE_SECONDS
         # Again and again: what has lost one program may start the next.
         while time.monotonic() < at_least_until or not all(future.done() for future in self._futures):
             self._end_programs()
