@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
@@ -23,17 +24,10 @@ def find(text: str, *, index: str | None = None) -> Past:
     if not 1 <= len(parts) <= 4 or not all(parts):
         raise InputError(f"'{text}' names no task", "write Flow, Flow/Run, Flow/Run/Step or Flow/Run/Step/Task")
     run = _run(parts)
-    flow_and_run = "/".join(run.pathspec.split("/")[:2])
-    if len(parts) == 4:
-        return Past(_named(run[parts[2]] if parts[2] in run else _no_step(run, parts[2]), parts[3]))
-    name = (
-        parts[2]
-        if len(parts) == 3
-        else graph_of(first_task(f"{flow_and_run}/_parameters"), *run.pathspec.split("/")).get("end_step", "end")
-    )
+    name = parts[2] if len(parts) > 2 else _end(run)
     if name not in run:
-        _no_step(run, name)
-    return Past(_only(run[name], index))
+        raise _no_step(run, name)
+    return Past(_named(run[name], parts[3]) if len(parts) == 4 else _only(run[name], index))
 
 
 def _run(parts: list[str]) -> Any:
@@ -46,10 +40,14 @@ def _run(parts: list[str]) -> Any:
     try:
         return Run("/".join(parts[:2]), _namespace_check=False)
     except MetaflowException:
-        runs = ", ".join(run.id for run in islice(_anywhere(flow), _LISTED))
+        runs = _anywhere(flow)
         raise UnknownError(
             f"there is no run '{parts[0]}/{parts[1]}'", f"the latest ones are: {runs}" if runs else "it has no runs"
         ) from None
+
+
+def _end(run: Any) -> str:
+    return str(graph_of(first_task(f"{run.pathspec}/_parameters"), *run.pathspec.split("/")).get("end_step", "end"))
 
 
 def _latest(name: str, flow: Any) -> Any:
@@ -61,32 +59,35 @@ def _latest(name: str, flow: Any) -> Any:
     except MetaflowException:
         run = None
     if run is None:
-        others = ", ".join(run.id for run in islice(_anywhere(flow), _LISTED))
+        others = _anywhere(flow)
         hint = f"name one: {name}/RUN; there are, in other namespaces, {others}" if others else "it has no runs"
         raise UnknownError(f"'{name}' has no run in the namespace {get_namespace()}", hint)
     return run
 
 
-def _anywhere(flow: Any) -> Iterator[Any]:
+@contextmanager
+def _no_namespace() -> Iterator[None]:
     from metaflow import get_namespace, namespace
 
     before = get_namespace()
     namespace(None)
     try:
-        yield from flow.runs()
+        yield
     finally:
         namespace(before)
+
+
+def _anywhere(flow: Any) -> str:
+    """Return the ids of the latest runs of *flow*, in all namespaces."""
+    with _no_namespace():
+        return ", ".join(run.id for run in islice(flow.runs(), _LISTED))
 
 
 def _flows() -> str:
-    from metaflow import Metaflow, get_namespace, namespace
+    from metaflow import Metaflow
 
-    before = get_namespace()
-    namespace(None)
-    try:
+    with _no_namespace():
         names = sorted(flow.id for flow in Metaflow().flows)
-    finally:
-        namespace(before)
     where = "; --metadata says where runs are looked up"
     return (f"there are: {', '.join(names[:_LISTED])}" if names else "no flow has run") + where
 
@@ -100,9 +101,9 @@ def _asked(work: Callable[[], Any], message: str, hint: Callable[[], str]) -> An
         raise UnknownError(message, hint()) from None
 
 
-def _no_step(run: Any, name: str) -> Any:
+def _no_step(run: Any, name: str) -> UnknownError:
     names = [step.id for step in run if step.id != "_parameters"]
-    raise UnknownError(
+    return UnknownError(
         f"the run {run.pathspec} has no step '{name}', or has not come to it",
         f"its steps are: {', '.join(reversed(names))}" if names else "none of its steps has begun",
     )

@@ -6,7 +6,7 @@ import difflib
 import hashlib
 import io
 import tarfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -79,12 +79,13 @@ def compare(first: Past, second: Past, bench: Workbench) -> Comparison:
     """Compare two tasks."""
     unknown: dict[str, str] = {}
     names = {str(item["name"]) for past in (first, second) for item in past.graph.get("parameters", ())}
-    one, other = _artifacts(first), _artifacts(second)
+    parameters, artifacts = zip(_artifacts(first, names), _artifacts(second, names), strict=True)
+    words = _values(first), _values(second)
     codes = _codes(first, second, unknown)
     environments = _environments(first, second, bench, unknown)
     return Comparison(
-        parameters=_part(_only(one, names), _only(other, names), _values(first), _values(second)),
-        artifacts=_part(_without(one, names), _without(other, names), _values(first), _values(second)),
+        parameters=_part(*parameters, *words),
+        artifacts=_part(*artifacts, *words),
         code=None if codes is None else _part(_digests(codes[0]), _digests(codes[1])),
         environment=None if environments is None else _packages(*environments),
         unknown=unknown,
@@ -92,19 +93,14 @@ def compare(first: Past, second: Past, bench: Workbench) -> Comparison:
     )
 
 
-def _artifacts(past: Past) -> dict[str, Any]:
-    """Return the artifacts of a task by name, unread; what Metaflow itself keeps there is left out."""
-    return {
-        artifact.id: artifact for artifact in past.task if not artifact.id.startswith("_") and artifact.id != "name"
-    }
-
-
-def _only(found: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
-    return {name: found[name].sha for name in found if name in set(names)}
-
-
-def _without(found: Mapping[str, Any], names: Iterable[str]) -> dict[str, str]:
-    return {name: artifact.sha for name, artifact in found.items() if name not in set(names)}
+def _artifacts(past: Past, parameters: Container[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the digests of *parameters*, and of all other artifacts but those of Metaflow itself, by name."""
+    found = {artifact.id: artifact.sha for artifact in past.task if not artifact.id.startswith("_")}
+    found.pop("name", None)
+    return (
+        {name: digest for name, digest in found.items() if name in parameters},
+        {name: digest for name, digest in found.items() if name not in parameters},
+    )
 
 
 def _values(past: Past) -> Callable[[str], str]:
