@@ -27,7 +27,6 @@ SHEET = sheets.Sheet(
     file="flow.py",
     body=BODY,
     step="train",
-    state="Flow_1_train_2_debug.json",
     python="/envs/a/bin/python",
     kernel="mf_flow_train",
     spin="python flow.py spin Flow/1/train/2",
@@ -96,13 +95,13 @@ def test_nothing_that_was_recorded_is_code_or_markup() -> None:
 
     names = {node.id for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Name)}
     assert "SystemExit" not in names
-    for cell in code_of(replace(sheet, state=bad)):
+    for cell in code_of(sheet):
         assert "SystemExit" not in {node.id for node in ast.walk(ast.parse(cell)) if isinstance(node, ast.Name)}
     assert json.loads(sheets.launch(sheet))["configurations"][0]["python"] == bad
     page = "\n".join(text for kind, text, _ in sheets.cells(replace(sheet, status="")) if kind == "markdown")
     assert "<script>" not in re.sub(r"`[^`\n]*`", "", page)  # what stands between backticks is text anyway
-    assert len(sheets.stem(bad)) == len(bad)
-    assert sheets.stem(bad).isidentifier()
+    assert sheet.script.removesuffix(".py").isidentifier()
+    assert len(sheet.script) == len(f"{bad}_debug.py")
 
 
 def test_code_that_was_not_found() -> None:

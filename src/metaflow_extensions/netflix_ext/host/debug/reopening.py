@@ -49,19 +49,22 @@ class Reopened:
     """What was made. ``prefix`` is None where the interpreter is the one that runs the command."""
 
     sheet: sheets.Sheet
-    python: Path
     prefix: Prefix | None
     environment: ResolvedEnvironment | None
     folder: Path
 
     @property
+    def python(self) -> Path:
+        """The interpreter."""
+        return _python(self.prefix)
+
+    @property
     def files(self) -> Files:
         """Where the notebook, the script and the description of the task are."""
-        stem = f"{sheets.stem(self.sheet.pathspec)}_debug"
         return Files(
             notebook=self.folder / sheets.NOTEBOOK,
-            script=self.folder / f"{stem}.py",
-            state=self.folder / f"{stem}.json",
+            script=self.folder / self.sheet.script,
+            state=self.folder / self.sheet.state,
         )
 
     def instructions(self) -> list[str]:
@@ -92,13 +95,13 @@ def reopen(past: Past, wanted: Wanted, bench: Workbench, note: Callable[[str], N
     environment = _environment(past, wanted, bench)
     environment, notebook = _with_kernel(environment, wanted, bench, note)
     prefix = None if environment is None else _created(environment, past, bench)
-    python = Path(sys.executable) if prefix is None else prefix.python
     recorded = None if environment is None else environment.provenance.get("metaflow", "")
-    with _timed(bench, "Code") as told, unpacking.unpacked(wanted.folder, past.task, recorded, python, bench) as code:
+    place = unpacking.unpacked(wanted.folder, past.task, recorded, _python(prefix), bench)
+    with _timed(bench, "Code") as told, place as code:
         found, text = _found(past, code)
         for warning in found.warnings:
             note(warning)
-        made = replace(_files(past, wanted, found, text, python, environment), prefix=prefix)
+        made = _made(past, wanted, found, text, prefix, environment)
         if notebook:
             made = _registered(made, past, wanted, bench, note)
         _write(made, past, code.stage, found, wanted, bench)
@@ -170,8 +173,17 @@ def _found(past: Past, code: unpacking.Unpacked) -> tuple[FlowCode, str]:
     return found, f"{found.flow_file}, as it is now (the run has kept no code package)"
 
 
-def _files(
-    past: Past, wanted: Wanted, found: FlowCode, code: str, python: Path, environment: ResolvedEnvironment | None
+def _python(prefix: Prefix | None) -> Path:
+    return Path(sys.executable) if prefix is None else prefix.python
+
+
+def _made(
+    past: Past,
+    wanted: Wanted,
+    found: FlowCode,
+    code: str,
+    prefix: Prefix | None,
+    environment: ResolvedEnvironment | None,
 ) -> Reopened:
     status, traceback = _status(past)
     env_id = None if environment is None else environment.env_id
@@ -189,13 +201,12 @@ def _files(
         file=found.file.name,
         body=found.body,
         step=past.parts[2],
-        state=f"{sheets.stem(past.pathspec)}_debug.json",
-        python=str(python),
+        python=str(_python(prefix)),
         kernel="",
         spin=_spin(past, found, env_id is not None),
         traceback=traceback,
     )
-    return Reopened(sheet=sheet, python=python, prefix=None, environment=environment, folder=wanted.folder)
+    return Reopened(sheet=sheet, prefix=prefix, environment=environment, folder=wanted.folder)
 
 
 def _status(past: Past) -> tuple[str, str]:
@@ -251,7 +262,7 @@ def _write(made: Reopened, past: Past, stage: Path, found: FlowCode, wanted: Wan
         sheets.NOTEBOOK: notebook,
         sheets.README: sheets.readme(sheet),
         sheets.LAUNCH: sheets.launch(sheet),
-        f"{sheets.stem(past.pathspec)}_debug.py": sheets.script(sheet),
+        sheet.script: sheets.script(sheet),
         sheet.state: json.dumps(_state(past, made, str(file), wanted), indent=1, sort_keys=True) + "\n",
     }
     for path in (Path(__file__).parent / "replay").glob("*.py"):

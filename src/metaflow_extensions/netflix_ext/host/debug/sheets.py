@@ -25,7 +25,6 @@ class Sheet:
     """What is known of the task, for people.
 
     ``flow_file`` is where the flow is, ``file`` where the step's function is, ``body`` its code if that was found.
-    ``state`` is the file that describes the task to `replay`.
     """
 
     pathspec: str
@@ -38,16 +37,24 @@ class Sheet:
     file: str
     body: Body | None
     step: str
-    state: str
     python: str
     kernel: str
     spin: str
     traceback: str = ""
 
+    @property
+    def script(self) -> str:
+        """The name of the script."""
+        return f"{self._stem}_debug.py"
 
-def stem(pathspec: str) -> str:
-    """Return the beginning of the names of files that belong to the task *pathspec*."""
-    return re.sub(r"[^A-Za-z0-9_]", "_", pathspec)
+    @property
+    def state(self) -> str:
+        """The name of the file that describes the task to `replay`."""
+        return f"{self._stem}_debug.json"
+
+    @property
+    def _stem(self) -> str:
+        return re.sub(r"[^A-Za-z0-9_]", "_", self.pathspec)
 
 
 def cells(sheet: Sheet) -> list[Cell]:
@@ -130,7 +137,6 @@ def _instructions(sheet: Sheet) -> str:
 
 def readme(sheet: Sheet) -> str:
     """Return the page that tells how to start each."""
-    run = stem(sheet.pathspec) + "_debug.py"
     kernel = (
         f"It opens with the kernel `{sheet.kernel}`, which is registered for you; `metaflow debug clean` removes that."
         if sheet.kernel
@@ -152,14 +158,14 @@ def readme(sheet: Sheet) -> str:
         "## As a script",
         "",
         "```sh",
-        f"{shlex.quote(sheet.python)} -i {run}",
+        f"{shlex.quote(sheet.python)} -i {sheet.script}",
         "```",
         "",
         "In VS Code, open this folder and start *Debug* (F5): `.vscode/launch.json` names the interpreter.",
         "",
         "## What is here",
         "",
-        f"- `{NOTEBOOK}`, `{run}`: the step in cells",
+        f"- `{NOTEBOOK}`, `{sheet.script}`: the step in cells",
         f"- `{sheet.state}`: what is known of the task; `{MODULE}`: what opens it",
         f"- code: {_safe(sheet.code)}",
         f"- environment: {_safe(sheet.environment)}",
@@ -176,7 +182,7 @@ def launch(sheet: Sheet) -> str:
         "name": f"Debug {sheet.pathspec}",
         "type": "debugpy",
         "request": "launch",
-        "program": "${workspaceFolder}/" + stem(sheet.pathspec) + "_debug.py",
+        "program": "${workspaceFolder}/" + sheet.script,
         "python": sheet.python,
         "cwd": "${workspaceFolder}",
         "console": "integratedTerminal",
