@@ -13,7 +13,6 @@ from ...engine.create import check_machine
 from ...host.commands import opening, unpacking
 from ...host.commands.flags import flag
 from ...host.commands.opening import Opened
-from ...host.workbench import check_whole
 from ..session import Answer, Session, pathspec_option, shared_options
 
 if TYPE_CHECKING:
@@ -51,9 +50,8 @@ def command(ctx: Any, env_name: str, pathspec: bool, **options: Any) -> None:
     check_machine(environment, bench.wiring.machine)
     if options["install_notebook"]:
         environment = opening.with_kernel(environment, bench)
-    prefix = bench.create(environment, title=f"Creating {env_name}", name=options["name"], replace=options["force"])
-    check_whole(prefix)
-    bench.wiring.byte_code.begin(prefix.path, environment.packages, environment.env_id)
+    title, name = f"Creating {env_name}", options["name"]
+    prefix = opening.create(environment, bench, title=title, name=name, replace=options["force"])
     opened = Opened(environment=environment, prefix=prefix)
 
     def registered() -> str:

@@ -16,7 +16,7 @@ from ...engine.spec import CONDA_ONLY, EnvSpec
 from .. import home
 from ..steps import surroundings, with_indexes
 from ..wiring import pypi_names
-from ..workbench import Workbench
+from ..workbench import Workbench, check_whole
 from .unpacking import PACKAGED, PYTHON
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.\-]*")
@@ -82,9 +82,27 @@ def _extended(environment: ResolvedEnvironment, ask: Ask, bench: Workbench) -> R
     return obtained[request].environment
 
 
+def create(
+    environment: ResolvedEnvironment, bench: Workbench, *, title: str, name: str = "", replace: bool = False
+) -> Prefix:
+    """Return the prefix of *environment*, whole, created if need be; byte code for it is made in the background.
+
+    Raises CreateError, PackageError.
+    """
+    prefix = bench.create(environment, title=title, name=name, replace=replace)
+    check_whole(prefix)
+    bench.wiring.byte_code.begin(prefix.path, environment.packages, environment.env_id)
+    return prefix
+
+
+def kernel_name(text: str) -> str:
+    """Return *text* so that a Jupyter kernel can be called so."""
+    return re.sub(r"[^a-z0-9_.\-]", "_", text.lower())
+
+
 def register(opened: Opened, name: str, title: str, bench: Workbench, *, force: bool) -> str:
     """Register the prefix as a Jupyter kernel and return its name; raise CreateError where that fails."""
-    kernel = "mf_" + re.sub(r"[^a-z0-9_.\-]", "_", name.lower())
+    kernel = kernel_name(f"mf_{name}")
     # The PYTHONPATH that Jupyter itself was started with is for another Python.
     variables = {**activation(opened.prefix), "PYTHONPATH": "", **opened.code}
     bench.wiring.kernels.register(opened.prefix.python, kernel, f"Metaflow {title}", variables, force=force)

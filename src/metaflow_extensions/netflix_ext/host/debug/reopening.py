@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import sys
 import time
@@ -20,7 +19,7 @@ from ...engine.ports import Prefix
 from ...engine.resolved import ResolvedEnvironment
 from ...engine.secret import has_credentials
 from ..commands import opening, unpacking
-from ..workbench import Workbench, check_whole
+from ..workbench import Workbench
 from . import flow_code, sheets
 from .flow_code import FlowCode
 from .past import Past
@@ -94,7 +93,8 @@ def reopen(past: Past, wanted: Wanted, bench: Workbench, note: Callable[[str], N
     _check_flow_folder(past, wanted.folder, note)
     environment = _environment(past, wanted, bench)
     environment, notebook = _with_kernel(environment, wanted, bench, note)
-    prefix = None if environment is None else _created(environment, past, bench)
+    title = f"Creating the environment of {past.pathspec}"
+    prefix = None if environment is None else opening.create(environment, bench, title=title)
     recorded = None if environment is None else environment.provenance.get("metaflow", "")
     place = unpacking.unpacked(wanted.folder, past.task, recorded, _python(prefix), bench)
     with _timed(bench, "Code") as told, place as code:
@@ -156,13 +156,6 @@ def _with_kernel(
             "Use the script, or choose another environment by --override-env."
         )
         return environment, False
-
-
-def _created(environment: ResolvedEnvironment, past: Past, bench: Workbench) -> Prefix:
-    prefix = bench.create(environment, title=f"Creating the environment of {past.pathspec}")
-    check_whole(prefix)
-    bench.wiring.byte_code.begin(prefix.path, environment.packages, environment.env_id)
-    return prefix
 
 
 def _found(past: Past, code: unpacking.Unpacked) -> tuple[FlowCode, str]:
@@ -227,7 +220,7 @@ def _spin(past: Past, found: FlowCode, ours: bool) -> str:
 def _registered(made: Reopened, past: Past, wanted: Wanted, bench: Workbench, note: Callable[[str], None]) -> Reopened:
     flow, _, step, _ = past.parts
     name = wanted.kernel_name or f"mf_{flow}_{step}_{_abbreviated(made)}"
-    name, title = re.sub(r"[^a-z0-9_.\-]", "_", name.lower()), _kernel_title(made, past)
+    name, title = opening.kernel_name(name), _kernel_title(made, past)
     variables = {**({} if made.prefix is None else opening.activation(made.prefix)), "PYTHONPATH": ""}
     ours = any(there == name and FACT in facts for there, facts in bench.wiring.kernels.ours())
     try:
