@@ -13,7 +13,7 @@ from ..engine.errors import InputError
 from ..host import compat
 from ..host.commands import view
 from ..host.commands.flags import JSON, LOCAL_ONLY, QUIET, Option, together
-from ..host.settings import ROOT_NAMES
+from ..host.store import ROOT_NAMES
 from ..host.workbench import Workbench
 
 if TYPE_CHECKING:

@@ -25,6 +25,7 @@ from ..engine.secret import has_credentials, is_url, strip_credentials
 from ..engine.spec import UV, UV_MANAGED
 from ..engine.torch import check_backend
 from . import auth_info, outside
+from .store import ROOT_NAMES
 
 NAMES = (
     "CONDA_CHANNELS",
@@ -60,7 +61,6 @@ NAMES = (
 )
 # Metaflow's own, below which our roots lie where nothing else is said.
 SYSROOTS = ("DATASTORE_SYSROOT_S3", "DATASTORE_SYSROOT_AZURE", "DATASTORE_SYSROOT_GS")
-ROOT_NAMES = {"s3": "CONDA_S3ROOT", "azure": "CONDA_AZUREROOT", "gs": "CONDA_GSROOT"}
 _BELOW_SYSROOT = "conda_env"
 _ROOTS = {
     "s3": (r"s3://[^/\s?#@]+(/[^?#]+)?", "s3://BUCKET/PREFIX"),

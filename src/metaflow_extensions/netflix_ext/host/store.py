@@ -22,8 +22,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
+# The settings that name the root of environments in a kind of datastore, without METAFLOW_.
+ROOT_NAMES = {"s3": "CONDA_S3ROOT", "azure": "CONDA_AZUREROOT", "gs": "CONDA_GSROOT"}
 _TITLES = {"s3": "S3", "azure": "Azure Blob Storage", "gs": "Google Storage", "local": "the local datastore"}
-_ROOTS = {"s3": "METAFLOW_CONDA_S3ROOT", "azure": "METAFLOW_CONDA_AZUREROOT", "gs": "METAFLOW_CONDA_GSROOT"}
 _CREDENTIALS = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE",
     "azure": "'az login', or AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET",
@@ -167,7 +168,7 @@ class MetaflowStore:
 
     def _hint(self, kind: str) -> str:
         general = f"run it again; if that does not help, look whether the datastore works: '{self.root}'"
-        if self.datastore not in _ROOTS:
+        if self.datastore not in ROOT_NAMES:
             return general
         known = self.datastore
         return {
@@ -176,7 +177,7 @@ class MetaflowStore:
             "run again",
             buckets.UNKNOWN_USER: f"log in, or check the credentials: {_CREDENTIALS[known]}",
             buckets.CLOCK: "set it: what is signed counts for 15 minutes before and after the time of the datastore",
-            buckets.NO_BUCKET: f"make it, or name another one by {_ROOTS[known]}, which is '{self.root}'",
+            buckets.NO_BUCKET: f"make it, or name another one by METAFLOW_{ROOT_NAMES[known]}, which is '{self.root}'",
             buckets.DENIED: f"ask for the rights: {_RIGHTS[known]}",
         }.get(kind, general)
 

@@ -34,8 +34,8 @@ from ..engine.request import DEFAULT_INDEX
 from ..engine.resolve import Resolver
 from ..engine.secret import strip_credentials
 from . import compat
-from .settings import ROOT_NAMES, Settings, user
-from .store import MetaflowStore
+from .settings import Settings, user
+from .store import ROOT_NAMES, MetaflowStore
 
 if TYPE_CHECKING:
     from ..adapters.archives import KeptArchives
