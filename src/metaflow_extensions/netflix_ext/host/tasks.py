@@ -1,4 +1,4 @@
-"""What past tasks have recorded of their environments, by Metaflow's client."""
+"""What past tasks have recorded of their environments, by Metaflow's client. Imports on Python 3.7 (step side)."""
 
 from __future__ import annotations
 
