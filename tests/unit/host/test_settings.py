@@ -234,9 +234,10 @@ def test_what_others_say_of_channels_counts_after_ours() -> None:
     }
     values = dict.fromkeys(NAMES)
 
-    found = read(values, {}, others)
+    found = read(values, {}, lambda _: others)
     channels = found.channel_settings
-    ours = read({**values, "CONDA_CHANNELS": "ours", "CONDA_ENVS_ROOT": "/ours"}, {}, others)
+    ours = read({**values, "CONDA_CHANNELS": "ours", "CONDA_ENVS_ROOT": "/ours"}, {}, lambda _: others)
+    alone = read({**values, "CONDA_CHANNEL_SETTINGS": "none"}, {}, lambda _: others)
 
     assert found.channels == ("mine", "https://d.example/ch")
     assert channels.places("mine") == ("https://e.example/conda/mine",)
@@ -253,6 +254,8 @@ def test_what_others_say_of_channels_counts_after_ours() -> None:
     assert set(found.secrets) == {"https://d.example/ch", "https://e.example/conda/mine"}
     assert "s3cret" not in repr(channels)
     assert (ours.channels, ours.envs_root) == (("ours",), Path("/ours"))
+    assert alone.channels == ("conda-forge",)
+    assert alone.channel_settings == alias(None)
 
 
 def test_credentials_are_kept_apart() -> None:

@@ -6,7 +6,7 @@ import getpass
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +85,9 @@ CHOICES = {
 }
 
 
+Reading = Callable[[Mapping[str, str]], Found]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
     """The configuration variables of `docs/reference/configuration.md`; ``secrets`` maps clean URLs to full ones.
@@ -128,12 +131,12 @@ class Settings:
     secrets: Mapping[str, str]
 
 
-def read(values: Mapping[str, Any], environ: Mapping[str, str], known: Found | None = None) -> Settings:
+def read(values: Mapping[str, Any], environ: Mapping[str, str], files: Reading = from_environment) -> Settings:
     """Give types to raw *values*, by name without ``METAFLOW_``; *environ* holds what other tools define.
 
-    *known* is what other programs' settings say of channels, see `others`; our own variables go over it.
+    *files* reads what other programs' settings say of channels, see `others`; our own variables go over it.
     """
-    known = from_environment(environ) if known is None else known
+    known = others(values, environ, files)
     alias = _url("CONDA_CHANNEL_ALIAS", values) or outside.said(known, "channel_alias") or None
     channels = _list("CONDA_CHANNELS", values) or outside.said(known, "channels") or ("conda-forge",)
     index = _url("CONDA_DEFAULT_PYPI_SOURCE", values)
@@ -175,9 +178,9 @@ def read(values: Mapping[str, Any], environ: Mapping[str, str], known: Found | N
     )
 
 
-def others(values: Mapping[str, Any], environ: Mapping[str, str]) -> Found:
-    """Return what the settings of conda, mamba and rattler say: their variables, and their files where these count."""
-    return outside.read(environ) if _choice("CONDA_CHANNEL_SETTINGS", values) == "all" else from_environment(environ)
+def others(values: Mapping[str, Any], environ: Mapping[str, str], files: Reading = outside.read) -> Found:
+    """Return what the settings of conda, mamba and rattler say: their variables, and by *files* those that count."""
+    return (files if _choice("CONDA_CHANNEL_SETTINGS", values) == "all" else from_environment)(environ)
 
 
 def check_envs_root(root: Path, folder: Path) -> None:

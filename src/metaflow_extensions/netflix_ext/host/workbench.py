@@ -21,9 +21,9 @@ from ..engine.obtain import Obtained, Trust
 from ..engine.ports import Prefix
 from ..engine.request import Request
 from ..engine.resolved import ResolvedEnvironment
-from . import compat, progress, tasks
+from . import compat, outside, progress, tasks
 from .background import Background
-from .settings import NAMES, SYSROOTS, Settings, others, read
+from .settings import NAMES, SYSROOTS, Settings, read
 from .wiring import Wiring
 
 
@@ -56,7 +56,7 @@ class Workbench:
     def settings(self) -> Settings:
         """The configuration."""
         values = {**compat.configured(NAMES + SYSROOTS), **self.values}
-        return read(values, os.environ, others(values, os.environ))
+        return read(values, os.environ, outside.read)
 
     @cached_property
     def wiring(self) -> Wiring:

@@ -7,16 +7,16 @@ from pathlib import Path
 import pytest
 
 from metaflow_extensions.netflix_ext.engine.index_settings import IndexSettings
-from metaflow_extensions.netflix_ext.host import compat
+from metaflow_extensions.netflix_ext.host import compat, outside
 from metaflow_extensions.netflix_ext.host.commands import effective
-from metaflow_extensions.netflix_ext.host.settings import others, read
+from metaflow_extensions.netflix_ext.host.settings import read
 
 RC = "channels: [theirs]\npkgs_dirs: [/of/a/file]\n"
 
 
 def row(name: str, environ: dict[str, str], options: dict[str, str] | None = None, **values: str) -> tuple[str, str]:
     """Return the value of a setting and its source; *values* are configured, or by *options* said."""
-    settings = read(values, environ, others(values, environ))
+    settings = read(values, environ, outside.read)
     found = effective.rows(environ, settings, {"ours": IndexSettings()}, options or {})
     return next((item.value, item.source) for item in found if item.name == name)
 
