@@ -16,7 +16,8 @@ from metaflow_extensions.netflix_ext.adapters.pypi import (
 )
 from metaflow_extensions.netflix_ext.adapters.stubs import distribution_version, stub_wheel
 from metaflow_extensions.netflix_ext.adapters.uv_complaints import Asked, complaint, translated
-from metaflow_extensions.netflix_ext.adapters.uv_program import indexes_environment, surroundings
+from metaflow_extensions.netflix_ext.adapters.uv_indexes import in_order
+from metaflow_extensions.netflix_ext.adapters.uv_program import surroundings
 from metaflow_extensions.netflix_ext.engine.credentials import secrets_for, with_credentials
 from metaflow_extensions.netflix_ext.engine.errors import (
     ExtensionError,
@@ -314,7 +315,7 @@ def test_older_variables_do_not_add_indexes_to_those_asked_for(monkeypatch: pyte
     """The user's UV_EXTRA_INDEX_URL and UV_INDEX_URL give way to the spec, other UV_* variables stay."""
     for name in ("UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_NO_VERIFY_HASHES", "UV_LINK_MODE"):
         monkeypatch.setenv(name, "copy")
-    found = surroundings(indexes_environment(["https://a/one two"], "https://b"))
+    found = surroundings(in_order(["https://a/one two"], "https://b"))
     assert (found["UV_INDEX"], found["UV_DEFAULT_INDEX"]) == ("https://a/one%20two", "https://b")
     assert found["UV_LINK_MODE"] == "copy"
     assert not {"UV_EXTRA_INDEX_URL", "UV_INDEX_URL", "UV_NO_VERIFY_HASHES"} & found.keys()

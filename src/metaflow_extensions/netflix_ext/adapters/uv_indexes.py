@@ -6,14 +6,13 @@ All of it is said by variables and files: URLs may hold credentials, and a comma
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from urllib.parse import unquote, urlsplit
 
 from ..engine.credentials import with_credentials
 from ..engine.errors import InputError
 from ..engine.ports import PypiRequest
 from ..engine.requirement import PypiRequirement
-from .uv_program import indexes_environment
 
 # What a user says by these is in the request, where it is to count.
 _GIVEN = ("UV_INDEX", "UV_EXTRA_INDEX_URL", "UV_FIND_LINKS", "UV_INDEX_STRATEGY", "UV_TORCH_BACKEND")
@@ -35,7 +34,15 @@ def environment(request: PypiRequest, secrets: Mapping[str, str], default: Calla
     if not indexes:
         return found
     urls = [default() if index == "default" else with_credentials(index, secrets) for index in indexes]
-    return {**found, **indexes_environment([url for url in urls[:-1] if url], urls[-1] or None)}
+    return {**found, **in_order([url for url in urls[:-1] if url], urls[-1] or None)}
+
+
+def in_order(urls: Sequence[str], default: str | None) -> dict[str, str]:
+    """Return the variables that give uv *urls* in order of priority, and *default* after them (None: uv's own)."""
+    found = {"UV_INDEX": " ".join(url.replace(" ", "%20") for url in urls), "UV_EXTRA_INDEX_URL": ""}
+    if default is not None:
+        found.update({"UV_DEFAULT_INDEX": default, "UV_INDEX_URL": ""})
+    return found
 
 
 def own_indexes(request: PypiRequest) -> list[str]:

@@ -34,17 +34,14 @@ _ALWAYS = {"UV_NO_PROGRESS": "1", "NO_COLOR": "1", "UV_PYTHON_DOWNLOADS": "never
 # Three tries in some 3 s where nothing listens; a host that swallows packets costs 3 x 5 s more.
 _UNLESS_SET = {"UV_HTTP_RETRIES": "2", "UV_HTTP_CONNECT_TIMEOUT": "5"}
 
-_finding = threading.Lock()
+_FINDING, _ASKING = threading.Lock(), threading.Lock()
 
 
 def find_uv() -> str:
     """Return the path of the program. Raises ToolError where it is not installed."""
     # Where several threads ask sysconfig first, all but one see it half-filled (CPython 3.11).
-    with _finding:
+    with _FINDING:
         return _find_uv()
-
-
-_ASKING = threading.Lock()
 
 
 @cache
@@ -118,14 +115,3 @@ def default_index(program: str, environment: Mapping[str, str] = MappingProxyTyp
         if option == "--index-url":
             return url.strip()
     return ""
-
-
-def indexes_environment(urls: Sequence[str], default: str | None) -> dict[str, str]:
-    """Return the variables that give uv *urls* in order of priority, and *default* after them (None: uv's own).
-
-    By variable and not by argument, since the URLs may hold credentials and a command line is public.
-    """
-    found = {"UV_INDEX": " ".join(url.replace(" ", "%20") for url in urls), "UV_EXTRA_INDEX_URL": ""}
-    if default is not None:
-        found.update({"UV_DEFAULT_INDEX": default, "UV_INDEX_URL": ""})
-    return found
