@@ -17,6 +17,7 @@ from ..engine.errors import ExtensionError, InputError, ResolveError, ToolError
 from ..engine.options import PypiOptions
 from ..engine.origin import filename_of
 from ..engine.package import CondaPackage, PypiPackage
+from ..engine.platform import VirtualPackage
 from ..engine.ports import CondaRequest
 from ..engine.request import DEFAULT_INDEX
 from ..engine.requirement import PypiRequirement
@@ -199,8 +200,8 @@ class CondaLockSolver:
         return ToolError(f"conda-lock {lock.version} ended with status {done.returncode} and said:\n{told}", hint)
 
 
-def _versioned(item: Any) -> str:
-    return f"{item.version} {item.build}" if item.name == "__archspec" else str(item.version)
+def _versioned(item: VirtualPackage) -> str:
+    return f"{item.version} {item.build}" if item.name == "__archspec" else item.version
 
 
 def _conda_package(line: str, arch: str) -> CondaPackage:
