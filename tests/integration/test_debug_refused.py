@@ -109,6 +109,7 @@ def refused(project: Project, *words: str, **variables: str) -> Finished:
         ("{run}/each", ("--index", "7"), ("has no task at index 7", "leave --index out to see them")),
         ("{run}/each", ("--index", "x"), ("--index x: that is no index", "1,0")),
         ("{run}/start", ("--index", "0"), ("has no task at index 0",)),
+        ("{run}/start/1", ("--index", "0"), ("is one task", "leave out --index")),
         ("a/b/c/d/e", (), ("'a/b/c/d/e' names no task", "Flow/Run/Step/Task")),
         ("SmallFlow//start", (), ("names no task",)),
         ("{run}/start", ("--override-env", "a:b"), ("ran outside of environments", "leave out --override-env")),

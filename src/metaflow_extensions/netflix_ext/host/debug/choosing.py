@@ -23,6 +23,10 @@ def find(text: str, *, index: str | None = None) -> Past:
     parts = text.split("/")
     if not 1 <= len(parts) <= 4 or not all(parts):
         raise InputError(f"'{text}' names no task", "write Flow, Flow/Run, Flow/Run/Step or Flow/Run/Step/Task")
+    if len(parts) == 4 and index is not None:
+        raise InputError(
+            f"'{text}' is one task, and --index chooses among the tasks of a step", "leave out --index, or the task"
+        )
     run = _run(parts)
     name = parts[2] if len(parts) > 2 else _end(run)
     if name not in run:
