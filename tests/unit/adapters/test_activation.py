@@ -41,10 +41,10 @@ def test_scripts_are_run_in_order(stage: Path) -> None:
 
 
 def test_values_may_hold_anything(stage: Path) -> None:
-    """Line ends, equals signs and letters of all languages come through."""
-    script(stage, "a.sh", "export ODD=$'one\\ntwo=é'\n")
+    """Line ends, equals signs and letters of all languages come through, and so does nothing at all."""
+    script(stage, "a.sh", "export ODD=$'one\\ntwo=é' EMPTY=\n")
 
-    assert ShellActivator().variables(stage, FINAL) == {"ODD": "one\ntwo=é"}
+    assert ShellActivator().variables(stage, FINAL) == {"ODD": "one\ntwo=é", "EMPTY": ""}
 
 
 def test_what_the_launcher_has_does_not_get_in(stage: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,3 +65,29 @@ def test_the_same_bytes_each_time() -> None:
     names = zipfile.ZipFile(io.BytesIO(found[1])).namelist()
     assert any(name.endswith(".data/scripts/uv") for name in names)
     assert installed("no-such-distribution") is None
+
+
+@pytest.mark.parametrize(
+    ("tags", "file"),
+    [
+        (["cp311-cp311-linux_x86_64"], None),
+        (["cp311-cp311-linux_x86_64", "cp310-abi3-linux_x86_64"], "a_tool-1.0-cp310-abi3-linux_x86_64.whl"),
+        (["py3-none-any"], "a_tool-1.0-py3-none-any.whl"),
+        ([], None),
+    ],
+)
+def test_what_fits_one_version_of_python_alone_is_not_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tags: list[str], file: str | None
+) -> None:
+    """A container may have another Python: the tag of the wheel says whether that matters."""
+    facts = tmp_path / "a_tool-1.0.dist-info"
+    facts.mkdir()
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: a-tool\nVersion: 1.0\n")
+    (facts / "WHEEL").write_text("".join(f"Tag: {tag}\n" for tag in tags))
+    (facts / "RECORD").write_text("a_tool.py,,\n")
+    (tmp_path / "a_tool.py").touch()
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    found = installed("a-tool")
+
+    assert (None if found is None else found[0]) == file

@@ -31,7 +31,7 @@ class ShellActivator:
         found = {**_package_variables(stage), **_state_variables(stage)}
         if any((stage / "etc/conda/activate.d").glob("*.sh")):
             found.update(_run_scripts(stage, found))
-        return {name: value.replace(str(stage), str(final)) for name, value in sorted(found.items()) if name and value}
+        return {name: value.replace(str(stage), str(final)) for name, value in sorted(found.items()) if name}
 
 
 def _run_scripts(stage: Path, variables: Mapping[str, str]) -> dict[str, str]:
