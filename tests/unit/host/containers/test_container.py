@@ -76,9 +76,9 @@ def unpacked(volume: Path, package: CondaPackage) -> None:
 @pytest.mark.parametrize(
     ("here", "said"),
     [
-        ([], "Fetching 3 packages, and 1 tools to install them ..."),
-        (["python"], "Fetching 2 of 3 packages, and 1 tools to install them ..."),
-        (["python", "abc", "xyz"], "Fetching 1 tools; all 3 packages are here, unpacked ..."),
+        ([], "Fetching 3 packages, and 1 tool to install them ..."),
+        (["python"], "Fetching 2 of 3 packages, and 1 tool to install them ..."),
+        (["python", "abc", "xyz"], "Fetching 1 tool; all 3 packages are here, unpacked ..."),
     ],
 )
 def test_what_is_fetched_is_told(

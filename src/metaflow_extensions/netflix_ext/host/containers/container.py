@@ -229,10 +229,11 @@ def _beside_packages() -> str | None:
 
 def _fetching(count: int, here: int, tools: int) -> str:
     """Return what is said of *tools*, and of *count* packages, when all but those that are *here* are fetched."""
+    several = f"{tools} tool{'' if tools == 1 else 's'}"
     if here == count:
-        return f"Fetching {tools} tools; all {count} packages are here, unpacked ..."
+        return f"Fetching {several}; all {count} packages are here, unpacked ..."
     packages = f"{count - here} of {count} packages" if here else f"{count} packages"
-    return f"Fetching {packages}, and {tools} tools to install them ..."
+    return f"Fetching {packages}, and {several} to install them ..."
 
 
 def _document() -> dict[str, Any]:
