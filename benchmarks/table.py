@@ -21,7 +21,8 @@ def rows(results: dict[str, Any]) -> Iterator[str]:
 def _shown(figure: dict[str, Any], what: str) -> str:
     unit = figure["unit"]
     digits = {"x": ".2f", "s": ".2f", "ms": ".0f", "requests": ".0f"}[unit]
-    number = f"{figure[what]:{digits}}" if what == "value" else f"{figure[what]:g}"
+    # Adding zero takes the sign off a negative nothing.
+    number = f"{round(figure[what], 2) + 0.0:{digits}}" if what == "value" else f"{figure[what]:g}"
     return f"{number}{unit}" if unit == "x" else f"{number} {unit}"
 
 
