@@ -136,6 +136,18 @@ def test_without_a_terminal_nothing_is_cut_or_coloured() -> None:
     assert "\x1b" not in text
 
 
+@pytest.mark.parametrize("width", [80, 60, 40])
+def test_a_narrow_terminal_loses_nothing(width: int) -> None:
+    """Names, versions and sources that are too long go on in further lines."""
+    long = conda_package("n" * 50, "1" * 40)
+    text = printed(terminal=True, width=width, item=facts(resolved(long)))
+    heads, *rows = text[text.index("\nPackage") + 1 :].splitlines()
+
+    assert heads.split() == ["Package", "Version", "Build", "Source", "Size"]
+    assert "".join(rows).count("n") >= 50
+    assert "".join(rows).count("1") >= 40
+
+
 def test_a_list() -> None:
     """A row tells names, ids, and what one looks for; ids are whole without a terminal and short on one."""
     for terminal in (True, False):

@@ -75,23 +75,25 @@ def unpacked(folder: Path, task: Any, recorded: str | None, python: Path, bench:
     Raises PackageError where the code cannot be had, CreateError where *folder* cannot be written.
     """
     with _stage(folder) as stage:
-        told = _code(task, recorded, stage, bench)
+        told, lacking = _code(task, recorded, stage, bench)
         (stage / PYTHON).unlink(missing_ok=True)
         if recorded is not None:
             (stage / PYTHON).symlink_to(python)
-        lacking = _NO_PACKAGE if task is not None and "code-package" not in task.metadata_dict else ""
         yield Unpacked(told=told, lacking=lacking, packaged=(stage / PACKAGED).is_dir(), stage=stage)
         _move(stage, folder)
 
 
-def _code(task: Any, recorded: str | None, stage: Path, bench: Workbench) -> str:
+def _code(task: Any, recorded: str | None, stage: Path, bench: Workbench) -> tuple[str, str]:
+    """Return what was put into *stage*, and why it is not the code of the run, where it is not."""
     metadata = {} if task is None else task.metadata_dict
     if metadata.get("code-package"):
         _extract(package_of(task), stage)
-        return f"the code package of {task.pathspec}"
+        return f"the code package of {task.pathspec}", ""
+    lacking = "" if task is None else _NO_PACKAGE
     if recorded is None:
-        return f"Metaflow of {sys.executable}"
-    return _metaflow(_version(recorded if task is None else metadata.get("metaflow_version")), stage, bench)
+        return f"Metaflow of {sys.executable}", lacking
+    version = _version(recorded if task is None else metadata.get("metaflow_version"))
+    return _metaflow(version, stage, bench), lacking
 
 
 def package_of(task: Any) -> bytes:

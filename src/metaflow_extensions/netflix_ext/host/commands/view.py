@@ -238,7 +238,8 @@ def listing(console: Console, entries: Sequence[Entry]) -> None:
     ]
     heads = ("Names", "Id", "Platform", "Python", ">Packages", ">Size", "Resolved", "Created", "Stored", "Asked for")
     table = _fitting(heads, rows, console.width) if console.is_terminal else (heads, rows)
-    _table(console, *table)
+    # A row is as high as its names and what was asked for need; what lies between is short.
+    _table(console, *table, whole=heads[1:-1])
 
 
 def _fitting(heads: Row, rows: Sequence[Row], width: int) -> tuple[Row, Sequence[Row]]:
@@ -260,10 +261,13 @@ def _head(console: Console, text: str) -> None:
     console.print(Text(text, style="bold"), soft_wrap=True)
 
 
-def _table(console: Console, heads: Row, rows: Sequence[Row]) -> None:
-    """Print a table; a column whose head begins with ``>`` is of numbers. Without a terminal, nothing is shortened."""
+def _table(console: Console, heads: Row, rows: Sequence[Row], *, whole: Row = ()) -> None:
+    """Print a table; a column whose head begins with ``>`` is of numbers. Without a terminal, nothing is shortened.
+
+    A terminal shows a value on several lines where it must, but for the columns *whole*.
+    """
     if console.is_terminal:
-        _rich_table(console, heads, rows)
+        _rich_table(console, heads, rows, whole)
         return
     # A table of rich's takes longer to lay out than it takes to read five hundred documents.
     every = [[head.lstrip(">") for head in heads], *rows]
@@ -276,17 +280,16 @@ def _table(console: Console, heads: Row, rows: Sequence[Row]) -> None:
         console.file.write(f"{'  '.join(cells).rstrip()}\n")
 
 
-def _rich_table(console: Console, heads: Row, rows: Sequence[Row]) -> None:
+def _rich_table(console: Console, heads: Row, rows: Sequence[Row], whole: Row) -> None:
     from rich.table import Table
 
     table = Table(box=None, pad_edge=False, header_style="bold")
-    # A row is as high as its first and its last column need; what lies between is short.
     for head in heads:
         table.add_column(
             head.lstrip(">"),
             justify="right" if head.startswith(">") else "left",
             overflow="fold",
-            no_wrap=head not in (heads[0], heads[-1], "Source"),
+            no_wrap=head in whole,
         )
     for row in rows:
         table.add_row(*row)
